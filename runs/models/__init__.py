@@ -1,0 +1,19 @@
+"""What a run is made of. Hot columns are written only by ``runs.engine``."""
+
+from runs.models.journal import Blob, Inbox, Journal, Phase
+from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
+from runs.models.worker import Worker, WorkerState
+
+__all__ = [
+    "Blob",
+    "Inbox",
+    "Journal",
+    "Phase",
+    "Run",
+    "RunPayload",
+    "RunStatus",
+    "StopReason",
+    "WaitingFor",
+    "Worker",
+    "WorkerState",
+]
