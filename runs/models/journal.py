@@ -44,6 +44,9 @@ class Journal(models.Model):
     fingerprint = models.TextField(db_default="")
     codec = models.SmallIntegerField(null=True)
     data = models.BinaryField(null=True)
+    # The arguments of the step, stored with the first row that is written of it.
+    input_codec = models.SmallIntegerField(null=True)
+    input = models.BinaryField(null=True)
     meta = models.JSONField(null=True)
     started_at = models.DateTimeField(null=True)
     at = models.DateTimeField(db_default=Now())
@@ -61,6 +64,7 @@ class Journal(models.Model):
         indexes = [
             # Blob collection: which stored values are still referred to.
             models.Index("data", name="journal_blob", condition=Q(codec=2)),
+            models.Index("input", name="journal_input_blob", condition=Q(input_codec=2)),
         ]
 
     def __str__(self) -> str:
