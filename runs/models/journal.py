@@ -36,7 +36,8 @@ class Journal(models.Model):
     run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     key = models.TextField(db_collation="C")
     phase = models.SmallIntegerField(choices=Phase)
-    n = models.SmallIntegerField(default=0, db_default=0)
+    # An attempt, or for a note whatever makes it unique, often an epoch: hence not a small integer.
+    n = models.IntegerField(default=0, db_default=0)
     seq = models.IntegerField()
     epoch = models.IntegerField()
     kind = models.TextField()
@@ -95,6 +96,8 @@ class Inbox(models.Model):
                 "run", "dedup_key", name="inbox_dedup", condition=Q(dedup_key__isnull=False)
             ),
         ]
+        # Blob collection.
+        indexes = [models.Index("data", name="inbox_blob", condition=Q(codec=2))]
 
     def __str__(self) -> str:
         return f"{self.run_id}:{self.n} {self.name}"

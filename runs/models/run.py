@@ -241,6 +241,11 @@ class RunPayload(models.Model):
 
     class Meta:
         db_table = "run_payload"
+        indexes = [
+            # Blob collection.
+            models.Index("input", name="payload_input_blob", condition=Q(input_codec=2)),
+            models.Index("output", name="payload_output_blob", condition=Q(output_codec=2)),
+        ]
 
     def __str__(self) -> str:
         return f"payload of run {self.run_id}"
