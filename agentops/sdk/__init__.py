@@ -1,0 +1,1 @@
+"""What authors import. Needs no Django and no database."""

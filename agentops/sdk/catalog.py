@@ -1,0 +1,106 @@
+"""Which agents there are: those found in the modules named by ``AGENTOPS_AGENTS``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import threading
+import traceback
+from dataclasses import dataclass
+from types import ModuleType
+
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.errors import UnknownAgent
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A module that could not be used, in a sentence, with the place of the error."""
+
+    module: str
+    sentence: str
+
+
+class Catalog:
+    """The agents of some modules. Modules are imported on first use, a broken one is skipped."""
+
+    def __init__(self, modules: tuple[str, ...]) -> None:
+        self.modules = modules
+        self._lock = threading.Lock()
+        self._agents: dict[str, AgentDefinition] | None = None
+        self._problems: list[Problem] = []
+
+    def agent(self, name: str) -> AgentDefinition:
+        """The agent called ``name``. Raises UnknownAgent with the nearest names."""
+        known = self._collected()
+        if name not in known:
+            raise UnknownAgent(name, difflib.get_close_matches(name, known, n=3, cutoff=0.4))
+        return known[name]
+
+    def agents(self) -> list[AgentDefinition]:
+        """All agents by name."""
+        return [agent for _, agent in sorted(self._collected().items())]
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the named modules."""
+        self._collected()
+        return list(self._problems)
+
+    def _collected(self) -> dict[str, AgentDefinition]:
+        with self._lock:
+            if self._agents is None:
+                found: dict[str, AgentDefinition] = {}
+                for name in self.modules:
+                    self._collect(name, found)
+                self._agents = found
+            return self._agents
+
+    def _collect(self, name: str, found: dict[str, AgentDefinition]) -> None:
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - an author's module may raise anything
+            self._problems.append(Problem(name, _why(name, error)))
+            return
+        agents = _agents_in(module)
+        if not agents:
+            self._problems.append(Problem(name, f"{name} has no agent; decorate one with @agent."))
+        for agent in agents:
+            other = found.setdefault(agent.name, agent)
+            if other is not agent:
+                where = f"{other.fn.__module__} and {agent.fn.__module__}"
+                self._problems.append(
+                    Problem(name, f"Two agents are called “{agent.name}” ({where}); rename one.")
+                )
+
+
+def _agents_in(module: ModuleType) -> list[AgentDefinition]:
+    return [value for value in vars(module).values() if isinstance(value, AgentDefinition)]
+
+
+def _why(name: str, error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith("<")]
+    place = f" at {own[-1].filename}:{own[-1].lineno}" if len(own) > 1 else ""
+    return f"{name} does not import: {type(error).__name__}: {error}{place}"
+
+
+_lock = threading.Lock()
+_catalog: Catalog | None = None
+
+
+def configure(modules: tuple[str, ...]) -> None:
+    """Name the modules that hold the agents. They are imported on first use, not now."""
+    global _catalog
+    with _lock:
+        _catalog = Catalog(modules)
+
+
+def catalog() -> Catalog:
+    """The catalog of this process; without :func:`configure`, of ``AGENTOPS_AGENTS``."""
+    global _catalog
+    with _lock:
+        if _catalog is None:
+            named = os.environ.get("AGENTOPS_AGENTS", "")
+            _catalog = Catalog(tuple(n.strip() for n in named.split(",") if n.strip()))
+        return _catalog

@@ -1,0 +1,301 @@
+"""The verbs an agent has. The runtime stands behind them; a test can stand there too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar, cast
+
+from agentops.sdk import steps
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.errors import Misuse
+from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
+
+R = TypeVar("R")
+
+
+class Backend(Protocol):
+    """What the runtime offers to the contexts of one run."""
+
+    run_id: str
+
+    def ask(self, step: steps.Step) -> tuple[str, asyncio.Future[object]]: ...
+    def now(self) -> datetime: ...
+    def seed(self, name: str) -> str: ...
+    def patched(self, id: str) -> bool: ...
+    def progress(self, text: str, fraction: float | None) -> None: ...
+    def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
+
+
+class ChildRun:
+    """A run this run started. ``id`` is its public id."""
+
+    def __init__(self, id: str, key: str, agent: str, backend: Backend) -> None:
+        self.id = id
+        self._key, self._agent, self._backend = key, agent, backend
+
+    def result(self) -> Awaitable[object]:
+        """Wait for what it returns. Raises ChildFailed when it ended without a result."""
+        return self._backend.ask(steps.AwaitChild(self._key, self._agent))[1]
+
+
+class RunContext:
+    """The verbs of an ``async def`` agent.
+
+    Every verb that does work records its outcome; when the agent starts again after a crash or a
+    wait, a recorded outcome is returned at once. Do work only through the verbs: what an agent
+    does beside them is done again on every replay.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def run_id(self) -> str:
+        """Public id of the run."""
+        return self._backend.run_id
+
+    def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> Awaitable[R]:
+        """Call a tool. Its effect, timeout and retries are those of its declaration.
+
+        ``id`` names this call where order does not (a model's ``tool_call_id``). Raises
+        StepFailed when it failed for good, Misuse when the arguments do not fit.
+        """
+        work = steps.tool_call(tool, args, kwargs, id)
+        return cast("Awaitable[R]", self._backend.ask(work)[1])
+
+    def step(
+        self,
+        fn: Callable[..., Awaitable[R] | R],
+        *args: object,
+        name: str | None = None,
+        id: str | None = None,
+        retries: int = 0,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        **kwargs: object,
+    ) -> Awaitable[R]:
+        """Run ``fn`` and record what it returns. A crash in the middle runs it again."""
+        work = steps.inline_step(
+            fn, args, kwargs, name=name, id=id, retries=retries, timeout=timeout
+        )
+        return cast("Awaitable[R]", self._backend.ask(work)[1])
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait; a long wait holds no worker and survives restarts."""
+        return cast("Awaitable[None]", self._backend.ask(steps.Sleep(max(0.0, seconds)))[1])
+
+    def wait_event(self, name: str, *, timeout: float | None = None) -> Awaitable[object]:
+        """Wait for an event sent to this run. Raises EventTimeout after ``timeout`` seconds."""
+        return self._backend.ask(steps.AwaitEvent(name, timeout))[1]
+
+    async def spawn(
+        self,
+        agent: AgentDefinition | str,
+        input: object = None,
+        *,
+        title: str = "",
+        queue: str | None = None,
+        id: str | None = None,
+    ) -> ChildRun:
+        """Start another agent as a run of its own; ``await child.result()`` waits for it."""
+        what = steps.spawn(agent, input, title=title, queue=queue, id=id)
+        key, started = self._backend.ask(what)
+        return ChildRun(str(await started), key, what.agent, self._backend)
+
+    async def gather(self, *awaitables: Awaitable[object]) -> list[object]:
+        """Wait for all; results in the order given. The first error is raised."""
+        return list(await asyncio.gather(*awaitables))
+
+    async def first(self, **branches: Awaitable[object]) -> tuple[str, object]:
+        """Wait for the first to end: its name and result. The others are cancelled."""
+        if not branches:
+            raise Misuse("ctx.first(name=awaitable, …) needs at least one branch.")
+        futures = {name: asyncio.ensure_future(branch) for name, branch in branches.items()}
+        try:
+            await asyncio.wait(futures.values(), return_when=asyncio.FIRST_COMPLETED)
+            winner = next(name for name, future in futures.items() if future.done())
+            return winner, futures[winner].result()
+        finally:
+            for future in futures.values():
+                future.cancel()
+
+    def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Name the place of the steps inside, so that neighbours cannot renumber them."""
+        return self._backend.branch(name)
+
+    def now(self) -> datetime:
+        """The time of the last recorded outcome, in UTC: the same on every replay."""
+        return self._backend.now()
+
+    def random(self) -> random.Random:
+        """A random generator seeded from run and place: the same on every replay."""
+        return random.Random(self._backend.seed("random"))  # noqa: S311 - not for secrets
+
+    def uuid(self) -> uuid.UUID:
+        """A UUID made from run and place: the same on every replay."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self._backend.seed("uuid"))
+
+    def patched(self, id: str) -> bool:
+        """True for runs that reach this place on code that has the patch ``id``.
+
+        Runs recorded before the patch get False and keep to the old way.
+        """
+        return self._backend.patched(id)
+
+    def progress(self, text: str, fraction: float | None = None) -> None:
+        """Tell people how far it is, in words and optionally as a fraction of 1."""
+        self._backend.progress(text, fraction)
+
+
+class Bridge(Protocol):
+    """How a ``def`` agent in its thread reaches the runtime's loop."""
+
+    backend: Backend
+
+    def ask(self, step: steps.Step) -> tuple[str, object]: ...
+    def on_loop(self, call: Callable[[], R]) -> R: ...
+    def parallel(self, branches: Sequence[Callable[[], object]]) -> list[object]: ...
+    def first(self, branches: Sequence[Callable[[], object]]) -> tuple[int, object]: ...
+    def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
+
+
+class SyncChildRun:
+    """A run that a ``def`` agent started."""
+
+    def __init__(self, id: str, key: str, agent: str, bridge: Bridge) -> None:
+        self.id = id
+        self._key, self._agent, self._bridge = key, agent, bridge
+
+    def result(self) -> object:
+        """Wait for what it returns. Raises ChildFailed when it ended without a result."""
+        return self._bridge.ask(steps.AwaitChild(self._key, self._agent))[1]
+
+
+class SyncRunContext:
+    """The verbs of a ``def`` agent: those of :class:`RunContext`, blocking."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    @property
+    def run_id(self) -> str:
+        """Public id of the run."""
+        return self._bridge.backend.run_id
+
+    def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> R:
+        """Call a tool; see :meth:`RunContext.call`."""
+        return cast("R", self._bridge.ask(steps.tool_call(tool, args, kwargs, id))[1])
+
+    def step(
+        self,
+        fn: Callable[..., Awaitable[R] | R],
+        *args: object,
+        name: str | None = None,
+        id: str | None = None,
+        retries: int = 0,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        **kwargs: object,
+    ) -> R:
+        """Run ``fn`` and record what it returns; see :meth:`RunContext.step`."""
+        work = steps.inline_step(
+            fn, args, kwargs, name=name, id=id, retries=retries, timeout=timeout
+        )
+        return cast("R", self._bridge.ask(work)[1])
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a long wait holds no worker and survives restarts."""
+        self._bridge.ask(steps.Sleep(max(0.0, seconds)))
+
+    def wait_event(self, name: str, *, timeout: float | None = None) -> object:
+        """Wait for an event sent to this run. Raises EventTimeout after ``timeout`` seconds."""
+        return self._bridge.ask(steps.AwaitEvent(name, timeout))[1]
+
+    def spawn(
+        self,
+        agent: AgentDefinition | str,
+        input: object = None,
+        *,
+        title: str = "",
+        queue: str | None = None,
+        id: str | None = None,
+    ) -> SyncChildRun:
+        """Start another agent as a run of its own."""
+        what = steps.spawn(agent, input, title=title, queue=queue, id=id)
+        key, public_id = self._bridge.ask(what)
+        return SyncChildRun(str(public_id), key, what.agent, self._bridge)
+
+    def parallel(self, branches: Sequence[Callable[[SyncRunContext], object]]) -> list[object]:
+        """Run the branches at once, each in a thread of its own; results in the order given."""
+        return self._bridge.parallel([_bound(branch, self) for branch in branches])
+
+    def first(self, **branches: Callable[[SyncRunContext], object]) -> tuple[str, object]:
+        """Run the branches at once; name and result of the first to end. The others stop."""
+        if not branches:
+            raise Misuse("ctx.first(name=function, …) needs at least one branch.")
+        names = list(branches)
+        winner, result = self._bridge.first([_bound(b, self) for b in branches.values()])
+        return names[winner], result
+
+    def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Name the place of the steps inside, so that neighbours cannot renumber them."""
+        return self._bridge.branch(name)
+
+    def now(self) -> datetime:
+        """The time of the last recorded outcome, in UTC: the same on every replay."""
+        return self._bridge.on_loop(self._bridge.backend.now)
+
+    def random(self) -> random.Random:
+        """A random generator seeded from run and place: the same on every replay."""
+        seed = self._bridge.on_loop(lambda: self._bridge.backend.seed("random"))
+        return random.Random(seed)  # noqa: S311 - not for secrets
+
+    def uuid(self) -> uuid.UUID:
+        """A UUID made from run and place: the same on every replay."""
+        seed = self._bridge.on_loop(lambda: self._bridge.backend.seed("uuid"))
+        return uuid.uuid5(uuid.NAMESPACE_URL, seed)
+
+    def patched(self, id: str) -> bool:
+        """Whether this run has the patch ``id``; see :meth:`RunContext.patched`."""
+        return self._bridge.on_loop(lambda: self._bridge.backend.patched(id))
+
+    def progress(self, text: str, fraction: float | None = None) -> None:
+        """Tell people how far it is, in words and optionally as a fraction of 1."""
+        self._bridge.on_loop(lambda: self._bridge.backend.progress(text, fraction))
+
+
+def _bound(
+    branch: Callable[[SyncRunContext], object], context: SyncRunContext
+) -> Callable[[], object]:
+    return lambda: branch(context)
+
+
+class ToolContext:
+    """What a tool may know about the call it serves."""
+
+    def __init__(self, *, run_id: str, key: str, attempt: int, deadline: float) -> None:
+        self.run_id = run_id
+        self.key = key
+        self.attempt = attempt
+        self.deadline = deadline
+        self._stop = threading.Event()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same on every attempt and replay of this call; hand it to the other side."""
+        return f"{self.run_id}/{self.key}"
+
+    def check(self) -> None:
+        """Raise TimeoutError once the time of this attempt is over. For loops in plain tools."""
+        if self._stop.is_set():
+            raise TimeoutError("The time of this attempt is over.")
+
+    def stop(self) -> None:
+        """The runtime gave this attempt up; :meth:`check` raises from now on."""
+        self._stop.set()
+
+

@@ -1,0 +1,141 @@
+"""What a context asks the runtime to do: one frozen value per verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.errors import Misuse
+from agentops.sdk.retry import RetryPolicy
+from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Effect, Tool
+from agentops.sdk.typing import Restorer, restorer
+
+NO_RETRY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Code to run once and record: a tool call or an inline step."""
+
+    type: str
+    name: str
+    fn: Callable[..., object]
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    id: str | None = None
+    effect: Effect = Effect.READ
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    retry: RetryPolicy = NO_RETRY
+    restore: Restorer | None = None
+    tool: Tool[..., object] | None = None
+
+    def named_arguments(self) -> dict[str, object] | None:
+        """What the journal shows as the input of this step, if it has any."""
+        return self.tool.bind(self.args, dict(self.kwargs)) if self.tool else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait until a point in time."""
+
+    seconds: float
+    name: str = "sleep"
+    id: str | None = None
+    type: str = "timer"
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitEvent:
+    """Wait for a message from outside."""
+
+    name: str
+    timeout: float | None = None
+    id: str | None = None
+    type: str = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start another run."""
+
+    agent: str
+    input: object
+    title: str = ""
+    queue: str | None = None
+    id: str | None = None
+    type: str = "child"
+
+    @property
+    def name(self) -> str:
+        return self.agent
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitChild:
+    """Wait for a run that this run started."""
+
+    spawn_key: str
+    name: str
+    id: str | None = None
+    type: str = "child_result"
+
+
+Step = Work | Sleep | AwaitEvent | Spawn | AwaitChild
+
+
+def tool_call(
+    tool: object, args: tuple[object, ...], kwargs: Mapping[str, object], id: str | None
+) -> Work:
+    """The work of calling ``tool``. Raises Misuse for a function that is not a tool."""
+    if not isinstance(tool, Tool):
+        label = getattr(tool, "__name__", repr(tool))
+        raise Misuse(f"{label} is not a tool. Decorate it with @tool, or use ctx.step({label}, …).")
+    tool.bind(args, dict(kwargs))
+    return Work(
+        type="tool", name=tool.name, fn=tool.fn, args=args, kwargs=kwargs, id=id,
+        effect=tool.effect, timeout=tool.timeout, retry=tool.retry, restore=tool.restore, tool=tool,
+    )  # fmt: skip
+
+
+def inline_step(  # noqa: PLR0913 - the keywords of ctx.step
+    fn: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    *,
+    name: str | None,
+    id: str | None,
+    retries: int,
+    timeout: float,
+) -> Work:
+    """The work of running ``fn`` and recording what it returns."""
+    if isinstance(fn, Tool):
+        raise Misuse(f"{fn.name} is a tool; call it with ctx.call({fn.name}, …).")
+    return Work(
+        type="step", name=name or getattr(fn, "__name__", "step"), fn=fn, args=args, kwargs=kwargs,
+        id=id, timeout=timeout, retry=RetryPolicy(attempts=1 + retries),
+        restore=_restorer_of(fn),
+    )  # fmt: skip
+
+
+_restorers: dict[object, Restorer] = {}
+
+
+def _restorer_of(fn: Callable[..., object]) -> Restorer | None:
+    """Return types are read once per function; lambdas and closures have none to read."""
+    code = getattr(fn, "__code__", None)
+    if code is None or "return" not in getattr(fn, "__annotations__", {}):
+        return None
+    if code not in _restorers:
+        _restorers[code] = restorer(fn)
+    return _restorers[code]
+
+
+def spawn(
+    agent: AgentDefinition | str, input: object, *, title: str, queue: str | None, id: str | None
+) -> Spawn:
+    """Starting ``agent``, given as a definition or by name."""
+    if isinstance(agent, AgentDefinition):
+        agent.validate_input(input)
+        return Spawn(agent.name, input, title, queue or agent.queue, id)
+    return Spawn(agent, input, title, queue, id)

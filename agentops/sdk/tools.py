@@ -1,0 +1,205 @@
+"""Tools: functions with a declared effect, so that the runtime knows what it may repeat."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, overload
+
+from agentops.sdk.errors import Misuse
+from agentops.sdk.retry import RetryPolicy
+from agentops.sdk.typing import Restorer, restorer, takes_context
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+
+class Effect(enum.StrEnum):
+    """What a tool does to the world, and so what a crash in the middle of it means."""
+
+    READ = "read"
+    """Changes nothing. Run again after a crash."""
+    IDEMPOTENT = "idempotent"
+    """May be repeated with the same key, which the tool gets as ``ctx.idempotency_key``."""
+    TRANSACTIONAL = "transactional"
+    """Writes through Django's database only; effect and outcome commit together."""
+    ONCE = "once"
+    """Must not be repeated. A durable intent comes first; a crash after it is an uncertain
+    outcome, which ``verify`` or an operator settles."""
+
+
+class Verdict(enum.StrEnum):
+    """What ``verify`` found out about an attempt whose outcome was lost."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Answer of a ``verify`` function; ``result`` stands for the tool's own when it was done."""
+
+    verdict: Verdict
+    result: object = None
+
+    @classmethod
+    def done(cls, result: object = None) -> Verified:
+        return cls(Verdict.DONE, result)
+
+    @classmethod
+    def not_done(cls) -> Verified:
+        return cls(Verdict.NOT_DONE)
+
+    @classmethod
+    def unknown(cls) -> Verified:
+        return cls(Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True, eq=False)
+class Tool(Generic[P, R]):
+    """A function an agent may call. Calling it directly runs it plainly, for tests."""
+
+    fn: Callable[P, R | Awaitable[R]]
+    name: str
+    effect: Effect = Effect.ONCE
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    optional: bool = False
+    fallback: Tool[..., R] | None = None
+    verify: Callable[..., Verified | Awaitable[Verified]] | None = None
+    isolation: str = ""
+    target: str = ""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R | Awaitable[R]:
+        return self.fn(*args, **kwargs)
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.fn) or ""
+
+    @cached_property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.fn)
+
+    @cached_property
+    def takes_context(self) -> bool:
+        return takes_context(self.fn)
+
+    @cached_property
+    def restore(self) -> Restorer:
+        """Turns a recorded result back into the declared return type."""
+        return restorer(self.fn)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.fn)
+
+    def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        """The arguments by name. Raises Misuse when they do not fit the function."""
+        head = (None,) if self.takes_context else ()
+        try:
+            bound = self.signature.bind(*head, *args, **kwargs)
+        except TypeError as error:
+            raise Misuse(f"Tool {self.name}{self.signature}: {error}") from None
+        named = dict(bound.arguments)
+        if self.takes_context:
+            named.pop(next(iter(self.signature.parameters)))
+        return named
+
+
+@overload
+def tool(fn: Callable[P, R], /) -> Tool[P, R]: ...
+@overload
+def tool(
+    *,
+    name: str | None = ...,
+    effect: Effect | Literal["read", "idempotent", "transactional", "once"] = ...,
+    timeout: float = ...,
+    retries: int | None = ...,
+    retry: RetryPolicy | None = ...,
+    optional: bool = ...,
+    fallback: Tool[..., object] | None = ...,
+    verify: Callable[..., Verified | Awaitable[Verified]] | None = ...,
+    isolation: Literal["", "process"] = ...,
+    target: str = ...,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(  # noqa: PLR0913 - every keyword is one declared property of a tool
+    fn: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    effect: Effect | str = Effect.ONCE,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    retries: int | None = None,
+    retry: RetryPolicy | None = None,
+    optional: bool = False,
+    fallback: Tool[..., object] | None = None,
+    verify: Callable[..., Verified | Awaitable[Verified]] | None = None,
+    isolation: str = "",
+    target: str = "",
+) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
+    """Declare a function as a tool.
+
+    ``effect`` says what a crash in the middle means (default ``once``: never repeated blindly).
+    ``timeout`` is seconds per attempt. ``retries`` is the number of further attempts after a
+    failure that trying again can cure (default 3 for ``read`` and ``idempotent``, 0 for ``once``
+    and ``transactional``); ``retry`` gives the whole policy instead. An ``optional`` tool that
+    fails for good returns a false :class:`~agentops.Missing` and the run ends *degraded*;
+    ``fallback`` names another tool with the same arguments to use instead. ``verify`` takes the
+    tool's arguments and answers whether a lost attempt happened. ``isolation="process"`` runs it
+    in a process that can be killed at the timeout. ``target`` names what it depends on, for the
+    shared circuit breaker (default: the tool's name).
+
+    Raises Misuse for a declaration that contradicts itself.
+    """
+
+    def declare(function: Callable[P, R]) -> Tool[P, R]:
+        declared = Effect(effect) if effect in list(Effect) else None
+        label = name or getattr(function, "__name__", "")
+        if declared is None:
+            raise Misuse(f"Tool {label}: effect must be one of {', '.join(Effect)}.")
+        _check_declaration(label, declared, timeout, verify is not None, isolation, function)
+        return Tool(
+            fn=function,
+            name=label,
+            effect=declared,
+            timeout=timeout,
+            retry=retry or RetryPolicy(attempts=1 + _retries(declared, retries)),
+            optional=optional,
+            fallback=fallback,  # type: ignore[arg-type]  # same arguments is the author's promise
+            verify=verify,
+            isolation=isolation,
+            target=target or label,
+        )
+
+    return declare if fn is None else declare(fn)
+
+
+def _retries(effect: Effect, retries: int | None) -> int:
+    if retries is not None:
+        return max(0, retries)
+    return 3 if effect in {Effect.READ, Effect.IDEMPOTENT} else 0
+
+
+def _check_declaration(  # noqa: PLR0913 - the parts of one declaration
+    name: str, effect: Effect, timeout: float, verified: bool, isolation: str, function: object
+) -> None:
+    if timeout <= 0:
+        raise Misuse(f"Tool {name}: timeout is in seconds and must be above 0.")
+    if verified and effect is not Effect.ONCE:
+        raise Misuse(f"Tool {name}: verify belongs to effect “once”; {effect} is simply repeated.")
+    if effect is Effect.TRANSACTIONAL and inspect.iscoroutinefunction(function):
+        raise Misuse(f"Tool {name}: a transactional tool is a plain def; Django's transactions are.")
+    if isolation not in {"", "process"}:
+        raise Misuse(f"Tool {name}: isolation is “process” or nothing.")
+    if isolation and (effect is Effect.TRANSACTIONAL or inspect.iscoroutinefunction(function)):
+        raise Misuse(f"Tool {name}: only a plain def that is not transactional can be isolated.")
