@@ -1,0 +1,15 @@
+"""Start-up of the project's own app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class AgentopsConfig(AppConfig):
+    """Loads the Celery app, which the façade must not do: it runs before settings exist."""
+
+    name = "agentops"
+    verbose_name = "Agent operations"
+
+    def ready(self) -> None:
+        from agentops import celery  # noqa: F401

@@ -1,0 +1,274 @@
+"""All settings, flat, from the environment. ``docs/reference/settings.md`` explains each one.
+
+What the environment does not name comes from the data folder of ``bin/up``, where there is one,
+so that ``manage.py shell`` beside a running ``bin/up`` talks to the same servers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+
+from agentops import environment
+from agentops.launcher import home
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = home.here()
+for _name, _value in HOME.defaults().items():
+    os.environ.setdefault(_name, _value)
+env = environ.Env()
+
+# --- Who may reach us -----------------------------------------------------------------------
+
+DEBUG: bool = env.bool("AGENTOPS_DEBUG", default=False)
+AGENTOPS_PUBLIC_URL: str = env.str("AGENTOPS_PUBLIC_URL", default="").rstrip("/")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=list(environment.LOOPBACK))
+AGENTOPS_PRODUCTION: bool = env.bool(
+    "AGENTOPS_PRODUCTION", default=not all(map(environment.is_loopback, ALLOWED_HOSTS))
+)
+SECRET_KEY: str = env.str("SECRET_KEY", default="")
+AGENTOPS_FIELD_KEYS: list[str] = env.list("AGENTOPS_FIELD_KEYS", default=[])
+if AGENTOPS_PRODUCTION:
+    environment.refuse_unsafe(
+        debug=DEBUG,
+        secret_key=SECRET_KEY,
+        hosts=env.list("ALLOWED_HOSTS", default=[]),
+        field_keys=AGENTOPS_FIELD_KEYS,
+    )
+# Only this machine can reach us and nothing was started here yet: keys for this process alone.
+SECRET_KEY = SECRET_KEY or environment.throwaway_key() + environment.throwaway_key()
+FIELD_ENCRYPTION_KEY = AGENTOPS_FIELD_KEYS or [environment.throwaway_key()]
+
+_https = AGENTOPS_PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [AGENTOPS_PUBLIC_URL] if AGENTOPS_PUBLIC_URL else []
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Two servers on one machine share its cookies; the name keeps their sessions apart.
+SESSION_COOKIE_NAME = "__Host-agentops_session" if _https else "agentops_session"
+CSRF_COOKIE_NAME = "__Host-agentops_csrf" if _https else "agentops_csrf"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- What the project is made of ------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "agentops.apps.AgentopsConfig",
+    "agentops.accounts.apps.AccountsConfig",
+    "credentials.apps.CredentialsConfig",
+    "runs.apps.RunsConfig",
+    "approvals.apps.ApprovalsConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "django_filters",
+    "django_celery_beat",
+    "channels",
+    "axes",
+    "csp",
+    "django_htmx",
+    "django_structlog",
+    "encrypted_model_fields",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "agentops.urls"
+ASGI_APPLICATION = "agentops.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Where things are kept ------------------------------------------------------------------
+
+AGENTOPS_DATA: Path = HOME.folder
+DATABASE_URL: str = env.str("DATABASE_URL", default="postgres://agentops@localhost/agentops")
+REDIS_URL: str = env.str("REDIS_URL", default="redis://localhost:6379/0")
+AGENTOPS_DB_POOL: int = env.int("AGENTOPS_DB_POOL", default=16)
+DATABASES = {
+    "default": environment.database(
+        DATABASE_URL,
+        pool_size=AGENTOPS_DB_POOL,
+        application_name=env.str("AGENTOPS_PROCESS", default="agentops"),
+    )
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("AGENTOPS_STATIC", default=str(HOME.folder / "static"))()
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = HOME.folder / "files"
+
+# --- People ---------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+# Ten wrong passwords lock a name at an address for a quarter of an hour; nobody is locked out by
+# others who guess from elsewhere.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+
+# --- Doorbells ------------------------------------------------------------------------------
+
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", default=environment.broker(REDIS_URL))
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"confirm_publish": True}
+    if CELERY_BROKER_URL.startswith(("amqp", "pyamqp"))
+    else {
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 5,
+        "health_check_interval": 25,
+        "socket_keepalive": True,
+        # A bell that cannot be rung now is rung by the sweep; nobody waits for it.
+        "socket_connect_timeout": 2,
+        "retry_on_timeout": False,
+    }
+)
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = not CELERY_BROKER_URL.startswith(("amqp", "pyamqp"))
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# --- Engine ---------------------------------------------------------------------------------
+
+AGENTOPS_AGENTS: list[str] = env.list("AGENTOPS_AGENTS", default=["agentops.agents"])
+AGENTOPS_QUEUES: list[str] = env.list("AGENTOPS_QUEUES", default=["default"])
+AGENTOPS_CONCURRENCY: int = env.int("AGENTOPS_CONCURRENCY", default=64)
+AGENTOPS_LEASE_SECONDS: float = env.float("AGENTOPS_LEASE_SECONDS", default=30)
+AGENTOPS_HEARTBEAT_SECONDS: float = env.float("AGENTOPS_HEARTBEAT_SECONDS", default=5)
+AGENTOPS_TICK_SECONDS: float = env.float("AGENTOPS_TICK_SECONDS", default=5)
+AGENTOPS_DRAIN_SECONDS: float = env.float("AGENTOPS_DRAIN_SECONDS", default=25)
+AGENTOPS_CRASH_LIMIT: int = env.int("AGENTOPS_CRASH_LIMIT", default=5)
+AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=8 * 1024**2)
+AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
+DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
+
+# --- API ------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Agent operations",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- Mail -----------------------------------------------------------------------------------
+
+EMAIL_URL: str = env.str("EMAIL_URL", default=f"filemail:///{HOME.folder / 'mail'}")
+vars().update(environment.email(EMAIL_URL))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
+    "AGENTOPS_MAIL_FROM",
+    default=f"agentops@{urlsplit(AGENTOPS_PUBLIC_URL).hostname or 'localhost'}",
+)
+
+# --- Language and time ----------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- Logs -----------------------------------------------------------------------------------
+
+AGENTOPS_LOG_FORMAT: str = env.str("AGENTOPS_LOG_FORMAT", default="json")
+AGENTOPS_LOG_LEVEL: str = env.str("AGENTOPS_LOG_LEVEL", default="INFO").upper()
