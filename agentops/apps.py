@@ -12,4 +12,4 @@ class AgentopsConfig(AppConfig):
     verbose_name = "Agent operations"
 
     def ready(self) -> None:
-        from agentops import celery  # noqa: F401
+        from agentops import celery

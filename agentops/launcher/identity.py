@@ -64,9 +64,7 @@ def for_servers(data: Path) -> Identity:
     )
 
 
-def child_setup(
-    death_signal: signal.Signals, identity: Identity = ME
-) -> Callable[[], None] | None:
+def child_setup(death_signal: signal.Signals, identity: Identity = ME) -> Callable[[], None] | None:
     """What a child does between fork and exec: take its identity, die with its parent.
 
     The kernel watches the *thread* that forked: start children from the main thread only.

@@ -34,7 +34,7 @@ _UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off
 class Postgres:
     """A cluster in ``data`` whose socket lies in ``sockets``.
 
-    ``durable=False`` is for tests: it forgets everything in a power cut, and is several times faster.
+    ``durable=False`` is for tests: several times faster, and it forgets all in a power cut.
     """
 
     programs: Path
@@ -114,5 +114,5 @@ class Postgres:
 
 
 def url(sockets: Path) -> str:
-    # The folder travels as a query: a percent-encoded path as host is not decoded by django-environ.
+    # As a query: django-environ does not decode a percent-encoded path given as host.
     return f"postgres://{ROLE}@/{DATABASE}?host={sockets}"

@@ -61,14 +61,17 @@ def _running(server: Postgres | Valkey) -> Iterator[None]:
     server.prepare()
     who = server.identity if isinstance(server, Postgres) else identity.ME
     log = (server.data.parent / f"{type(server).__name__.lower()}.log").open("wb")
-    with log, subprocess.Popen(
-        server.command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        preexec_fn=identity.child_setup(server.death_signal, who),
-    ) as process:
+    with (
+        log,
+        subprocess.Popen(
+            server.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=identity.child_setup(server.death_signal, who),
+        ) as process,
+    ):
         try:
             _wait_for(server, process, Path(log.name))
             yield
