@@ -1,0 +1,66 @@
+"""Every statement by which something outside a worker changes a run.
+
+Functions take a cursor and belong to the transaction of their caller. They lock all runs they
+touch first, lowest id first, and return what has to be rung and hinted after commit. What a worker
+writes about the runs it holds is in ``runs.engine.statements``.
+"""
+
+from runs.engine.store.arrivals import Arrival, signal, tell_parents
+from runs.engine.store.ending import Ending, Hint, Moved, cancel, end, expire
+from runs.engine.store.forking import NoSuchEvent, fork, input_of
+from runs.engine.store.leases import Reclaimed, mark_dead, reclaim
+from runs.engine.store.locking import Held, lock
+from runs.engine.store.parking import (
+    NeedsSettlement,
+    NotParked,
+    RunIsBusy,
+    RunIsFinal,
+    resume,
+)
+from runs.engine.store.retention import collect_blobs, forget_runs, forget_workers
+from runs.engine.store.settling import (
+    InQuarantine,
+    NotUncertain,
+    Settlement,
+    Verdict,
+    settle,
+)
+from runs.engine.store.sql import Cursor
+from runs.engine.store.starting import NewRun, public_id, start
+
+__all__ = [
+    "Arrival",
+    "Cursor",
+    "Ending",
+    "Held",
+    "Hint",
+    "InQuarantine",
+    "Moved",
+    "NeedsSettlement",
+    "NewRun",
+    "NoSuchEvent",
+    "NotParked",
+    "NotUncertain",
+    "Reclaimed",
+    "RunIsBusy",
+    "RunIsFinal",
+    "Settlement",
+    "Verdict",
+    "cancel",
+    "collect_blobs",
+    "end",
+    "expire",
+    "forget_runs",
+    "forget_workers",
+    "fork",
+    "input_of",
+    "lock",
+    "mark_dead",
+    "public_id",
+    "reclaim",
+    "resume",
+    "settle",
+    "signal",
+    "start",
+    "tell_parents",
+]

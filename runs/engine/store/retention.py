@@ -1,0 +1,73 @@
+"""What is old goes: runs with all their rows, blobs nobody refers to, workers long gone."""
+
+from __future__ import annotations
+
+from runs.engine.store.sql import Cursor
+
+# Leaves of a family go first; a later batch takes what started them. The journal is named by the
+# primary key of its runs, so the deletes walk one index each.
+_FORGET = """
+WITH doomed AS MATERIALIZED (
+    SELECT r.id FROM run r
+     WHERE r.finished_at < clock_timestamp() - make_interval(days => %(days)s)
+       AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent_id = r.id)
+       AND NOT EXISTS (SELECT 1 FROM run c WHERE c.root_id = r.id AND c.id <> r.id)
+     ORDER BY r.finished_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), journal_gone AS (
+    DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
+), inbox_gone AS (
+    DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
+), payload_gone AS (
+    DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
+), forks_freed AS (
+    UPDATE run SET forked_from_id = NULL FROM doomed d
+     WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
+)
+DELETE FROM run USING doomed d WHERE run.id = d.id
+"""
+
+
+def forget_runs(cursor: Cursor, *, days: int, batch: int = 500) -> int:
+    """Delete a batch of runs that ended more than ``days`` days ago. Returns how many went."""
+    cursor.execute(_FORGET, {"days": days, "batch": batch})
+    return cursor.rowcount
+
+
+# Whoever writes a reference renews `referenced_at` in the same transaction, which locks the blob;
+# so a blob that is neither locked nor renewed, and that no row names, is nobody's. One that is
+# still named is renewed here, and looked at again only a day later.
+_COLLECT = """
+WITH old AS MATERIALIZED (
+    SELECT digest FROM blob WHERE referenced_at < clock_timestamp() - interval '1 day'
+     ORDER BY referenced_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), named AS MATERIALIZED (
+    SELECT digest FROM old o
+     WHERE EXISTS (SELECT 1 FROM journal WHERE codec = 2 AND data = o.digest)
+        OR EXISTS (SELECT 1 FROM journal WHERE input_codec = 2 AND input = o.digest)
+        OR EXISTS (SELECT 1 FROM run_payload WHERE input_codec = 2 AND input = o.digest)
+        OR EXISTS (SELECT 1 FROM run_payload WHERE output_codec = 2 AND output = o.digest)
+        OR EXISTS (SELECT 1 FROM inbox WHERE codec = 2 AND data = o.digest)
+), renewed AS (
+    UPDATE blob SET referenced_at = clock_timestamp() FROM named n WHERE blob.digest = n.digest
+)
+DELETE FROM blob USING old o
+ WHERE blob.digest = o.digest AND o.digest NOT IN (SELECT digest FROM named)
+"""
+
+
+def collect_blobs(cursor: Cursor, *, batch: int = 100) -> int:
+    """Delete stored values nothing refers to any more. Returns how many went."""
+    cursor.execute(_COLLECT, {"batch": batch})
+    return cursor.rowcount
+
+
+_FORGET_WORKERS = """
+DELETE FROM worker WHERE state = 'dead'
+   AND heartbeat_at < clock_timestamp() - make_interval(days => %(days)s)
+"""
+
+
+def forget_workers(cursor: Cursor, *, days: int) -> int:
+    """Delete dead workers nobody has heard of for ``days`` days. Returns how many went."""
+    cursor.execute(_FORGET_WORKERS, {"days": days})
+    return cursor.rowcount

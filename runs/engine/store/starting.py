@@ -1,0 +1,86 @@
+"""A run comes into being, once per idempotency key."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agentops.sdk.codec import Encoded
+from runs.engine.store.sql import Cursor
+from runs.models import Run
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_COLUMNS = [field.attname for field in Run._meta.concrete_fields]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """Everything known about a run before it exists."""
+
+    agent: str
+    agent_version: str
+    input: Encoded
+    input_digest: bytes
+    owner_id: int | None
+    started_by: str
+    title: str = ""
+    queue: str = "default"
+    priority: int = 0
+    idempotency_key: str | None = None
+    timeout_seconds: float | None = None
+    expires_at: datetime | None = None
+    ready_at: datetime | None = None
+    forked_from_id: int | None = None
+    forked_at_seq: int | None = None
+    meta: dict[str, object] = field(default_factory=dict)
+
+
+def public_id() -> str:
+    """A new name for a run: 100 random bits in lower-case Crockford base32."""
+    number = int.from_bytes(secrets.token_bytes(13)) >> 4
+    return "run_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
+
+
+_START = """
+WITH new AS (
+    INSERT INTO run (public_id, agent, agent_version, title, queue, priority, status, ready_at,
+                     timeout_seconds, expires_at, owner_id, started_by, idempotency_key,
+                     forked_from_id, forked_at_seq)
+    VALUES (%(public_id)s, %(agent)s, %(agent_version)s, %(title)s, %(queue)s, %(priority)s,
+            'queued', coalesce(%(ready_at)s::timestamptz, clock_timestamp()),
+            %(timeout_seconds)s::float8, %(expires_at)s::timestamptz, %(owner_id)s::bigint,
+            %(started_by)s, %(idempotency_key)s::text, %(forked_from_id)s::bigint,
+            %(forked_at_seq)s::int)
+    ON CONFLICT (owner_id, agent, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING *
+), payload AS (
+    INSERT INTO run_payload (run_id, input_codec, input, input_digest)
+    SELECT id, %(input_codec)s::smallint, %(input)s::bytea, %(input_digest)s::bytea FROM new
+), told AS (
+    INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
+    SELECT id, '@run.created', 4, 0, 1, 0, 'run.created', agent, %(meta)s::jsonb FROM new
+)
+SELECT """ + ", ".join(f'"{column}"' for column in _COLUMNS) + " FROM new"
+
+
+def start(cursor: Cursor, new: NewRun) -> Run | None:
+    """Write run, payload and first event in one statement.
+
+    None means that the owner has a run of this agent with this idempotency key, committed by now.
+    """
+    cursor.execute(_START, _parameters(new))
+    row = cursor.fetchone()
+    return None if row is None else Run.from_db("default", _COLUMNS, row)
+
+
+def _parameters(new: NewRun) -> dict[str, Any]:
+    return {
+        **{name: getattr(new, name) for name in NewRun.__dataclass_fields__},
+        "public_id": public_id(),
+        "input_codec": new.input.codec,
+        "input": new.input.data,
+        "meta": json.dumps({"agent": new.agent, "by": new.started_by, **new.meta}),
+    }
