@@ -8,7 +8,7 @@ writes about the runs it holds is in ``runs.engine.statements``.
 from runs.engine.store.arrivals import Arrival, signal, tell_parents
 from runs.engine.store.ending import Ending, Hint, Moved, cancel, end, expire
 from runs.engine.store.forking import NoSuchEvent, fork, input_of
-from runs.engine.store.leases import Reclaimed, mark_dead, reclaim
+from runs.engine.store.leases import GRACE_SECONDS, Reclaimed, mark_dead, reclaim
 from runs.engine.store.locking import Held, lock
 from runs.engine.store.parking import (
     NeedsSettlement,
@@ -29,6 +29,7 @@ from runs.engine.store.sql import Cursor
 from runs.engine.store.starting import NewRun, public_id, start
 
 __all__ = [
+    "GRACE_SECONDS",
     "Arrival",
     "Cursor",
     "Ending",

@@ -11,10 +11,10 @@ from runs.engine.store.sql import LIVE, WAKE, Cursor
 
 @dataclass(frozen=True)
 class Arrival:
-    """What became of a message. ``queue`` is to be rung when the run woke."""
+    """What became of a message. ``queue`` is to be rung when the run is ready now."""
 
     accepted: bool
-    woke: bool
+    ready: bool
     queue: str
 
 
@@ -39,7 +39,7 @@ SELECT woken.id IS NOT NULL, coalesce(woken.status = 'queued', false), target.qu
 """
 
 
-def signal(  # noqa: PLR0913 - one column of the inbox each
+def signal(
     cursor: Cursor,
     *,
     run_id: int,

@@ -51,10 +51,12 @@ RETURNING run_id, seq
 _LAST = "SELECT max(seq) FROM journal WHERE run_id = %(source)s"
 
 
-def fork(cursor: Cursor, source: Run, new: NewRun, *, at_seq: int, by: str) -> tuple[Run, Hint]:
+def fork(
+    cursor: Cursor, source: Run, new: NewRun, *, at_seq: int, by: str
+) -> tuple[Run, Hint] | None:
     """Start ``new`` with the records of ``source`` up to event ``at_seq``.
 
-    Raises NoSuchEvent. The source may be in any state: what is recorded never changes.
+    None means that its idempotency key came before. Raises NoSuchEvent. The source may be in any state: what is recorded never changes.
     """
     cursor.execute(_LAST, {"source": source.pk})
     row = cursor.fetchone()
@@ -63,7 +65,7 @@ def fork(cursor: Cursor, source: Run, new: NewRun, *, at_seq: int, by: str) -> t
         raise NoSuchEvent(f"Fork at an event from 1 to {last}, not {at_seq}.")
     run = start(cursor, new)
     if run is None:
-        raise AssertionError("a fork has no idempotency key, so nothing can be there already")
+        return None
     meta = json.dumps({"by": by, "from": source.public_id, "at_seq": at_seq})
     parameters = {"run": run.pk, "source": source.pk, "at_seq": at_seq, "agent": run.agent}
     cursor.execute(_COPY, {**parameters, "meta": meta})

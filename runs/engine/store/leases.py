@@ -5,6 +5,9 @@ from __future__ import annotations
 from runs.engine.store.ending import Hint, Moved
 from runs.engine.store.sql import NEXT_SEQ, Cursor
 
+# How long after its hard deadline an attempt is believed to be still at it.
+GRACE_SECONDS = 5.0
+
 # A restarted server has not heard from anybody: it judges only after one lease of its own life.
 _MARK_DEAD = """
 UPDATE worker SET state = 'dead'

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentops.execution.records import error_record
+
 from agentops.sdk.codec import Encoded, encode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
 from runs.engine.store.ending import Ending, Hint, Moved, end
@@ -65,7 +66,7 @@ class Settlement:
     reference: str = ""
 
 
-# Note [Quarantine]
+# Note [Quarantine of intents]
 # A frozen process may wake and act long after its run was taken from it. Its attempt is over when
 # the process is known to be gone, or when its hard deadline and a grace have passed; only then is
 # "it did not happen" a fact that stays true.

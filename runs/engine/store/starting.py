@@ -44,7 +44,8 @@ def public_id() -> str:
     return "run_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
 
 
-_START = """
+_START = (
+    """
 WITH new AS (
     INSERT INTO run (public_id, agent, agent_version, title, queue, priority, status, ready_at,
                      timeout_seconds, expires_at, owner_id, started_by, idempotency_key,
@@ -63,7 +64,10 @@ WITH new AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
     SELECT id, '@run.created', 4, 0, 1, 0, 'run.created', agent, %(meta)s::jsonb FROM new
 )
-SELECT """ + ", ".join(f'"{column}"' for column in _COLUMNS) + " FROM new"
+SELECT """
+    + ", ".join(f'"{column}"' for column in _COLUMNS)
+    + " FROM new"
+)
 
 
 def start(cursor: Cursor, new: NewRun) -> Run | None:

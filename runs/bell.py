@@ -1,0 +1,66 @@
+"""Bells for workers and hints for watchers. Both may be lost: the sweep and the poll make up."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+
+import redis
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+
+from runs.circuit import Circuit
+
+TASK = "runs.ring"
+HINTS = "agentops.hints"
+# A bell older than this wakes nobody for anything; a backlog of them dies by itself.
+EXPIRES_SECONDS = 300
+_PATIENCE_SECONDS = 0.5
+
+bells = Circuit("broker")
+hints = Circuit("redis")
+
+
+def ring(*, queue: str) -> None:
+    """After commit, wake a worker of this queue. Costs nothing but a moment if nobody hears."""
+    transaction.on_commit(functools.partial(ring_now, queue=queue), robust=True)
+
+
+def ring_now(*, queue: str) -> None:
+    """Wake a worker of this queue."""
+    bells.call(functools.partial(_send, queue))
+
+
+def _send(queue: str) -> None:
+    current_app.send_task(
+        TASK,
+        kwargs={"queue": queue},
+        queue=queue,
+        expires=EXPIRES_SECONDS,
+        ignore_result=True,
+        retry=False,
+    )
+
+
+def hint(moved: Iterable[tuple[int, int]]) -> None:
+    """After commit, tell watchers that these runs have events up to these numbers."""
+    news = [list(pair) for pair in moved]
+    if news:
+        transaction.on_commit(functools.partial(hint_now, news), robust=True)
+
+
+def hint_now(news: list[list[int]]) -> None:
+    """Tell watchers of pairs of run id and highest event number."""
+    hints.call(lambda: _redis().publish(HINTS, json.dumps(news, separators=(",", ":"))))
+
+
+@functools.cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=_PATIENCE_SECONDS,
+        socket_timeout=_PATIENCE_SECONDS,
+        retry=None,
+    )

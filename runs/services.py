@@ -1,0 +1,281 @@
+"""What people and programs do to runs. Each function is one durable step of the outside world."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+
+from agentops.accounts.models import User
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.catalog import catalog
+from agentops.sdk.codec import Encoded, canonical, encode
+from agentops.sdk.errors import AgentopsError
+from runs import bell
+from runs.engine import store
+from runs.engine.store import Verdict
+from runs.models import Run, RunPayload, RunStatus, StopReason
+
+__all__ = [
+    "IdempotencyMismatch",
+    "InvalidRequest",
+    "Started",
+    "Verdict",
+    "cancel_run",
+    "fork_run",
+    "resume_run",
+    "settle_step",
+    "signal_run",
+    "start_run",
+]
+
+log = structlog.get_logger(__name__)
+
+LONGEST_KEY = 255
+LONGEST_TITLE = 200
+# Names the runtime uses in inboxes itself.
+_RESERVED = ("child:", "late:")
+
+
+class IdempotencyMismatch(AgentopsError):
+    """This idempotency key came before with another input. Use a new key for a new run."""
+
+    code = "idempotency_mismatch"
+
+
+class InvalidRequest(AgentopsError):
+    """A value is not allowed; the message names it and says what is."""
+
+    code = "invalid_request"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run, and whether this call made it."""
+
+    run: Run
+    created: bool
+
+
+def start_run(
+    *,
+    agent: str,
+    input: object,
+    owner: User | None,
+    started_by: str,
+    idempotency_key: str | None = None,
+    title: str = "",
+    queue: str | None = None,
+    priority: int = 0,
+    timeout_seconds: float | None = None,
+    expires_at: datetime | None = None,
+    ready_at: datetime | None = None,
+) -> Started:
+    """Start a run of ``agent``, or find the one this idempotency key started before.
+
+    One statement, durable when this returns (outside a transaction). Raises UnknownAgent,
+    InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or IdempotencyMismatch; then
+    nothing is stored.
+    """
+    _check_key(idempotency_key)
+    definition = catalog().agent(agent)
+    arguments = definition.validate_input(input)
+    new = store.NewRun(
+        agent=definition.name,
+        agent_version=definition.version,
+        input=_encoded(input),
+        input_digest=_digest(input),
+        owner_id=owner.pk if owner else None,
+        started_by=started_by,
+        idempotency_key=idempotency_key,
+        title=(title or _title(definition, arguments))[:LONGEST_TITLE],
+        queue=queue or definition.queue,
+        priority=priority,
+        timeout_seconds=timeout_seconds or definition.timeout,
+        expires_at=expires_at,
+        ready_at=ready_at,
+    )
+    return _start(new)
+
+
+def _start(new: store.NewRun) -> Started:
+    with connection.cursor() as cursor:
+        run = store.start(cursor, new)
+    if run is None:
+        return Started(_started_before(new), created=False)
+    bell.ring(queue=run.queue)
+    bell.hint([(run.pk, 1)])
+    return Started(run, created=True)
+
+
+def _started_before(new: store.NewRun) -> Run:
+    payload = RunPayload.objects.select_related("run").get(
+        run__owner_id=new.owner_id,
+        run__agent=new.agent,
+        run__idempotency_key=new.idempotency_key,
+    )
+    run = payload.run
+    if bytes(payload.input_digest) != new.input_digest or run.forked_at_seq != new.forked_at_seq:
+        raise IdempotencyMismatch
+    return run
+
+
+def cancel_run(*, run: Run, actor: str, by_operator: bool, note: str = "") -> Run:
+    """Stop a run and everything it started. Stopping a stopped run changes nothing.
+
+    What no worker holds ends at once; a running one ends as soon as its worker hears of it.
+    """
+    reason = StopReason.CANCELLED_BY_OPERATOR if by_operator else StopReason.CANCELLED_BY_USER
+    ending = store.Ending(
+        RunStatus.CANCELLED, reason, reason.label, by=actor, note=note[:LONGEST_TITLE]
+    )
+    with _change() as cursor:
+        _announce(store.cancel(cursor, [run.pk], ending))
+    return _reread(run)
+
+
+def signal_run(
+    *, run: Run, name: str, payload: object, sender: str, dedup_key: str | None = None
+) -> bool:
+    """Send a named event to a run. False: the same ``dedup_key`` came before, first one wins.
+
+    Raises RunIsFinal, InvalidRequest, PayloadError or PayloadTooLarge.
+    """
+    if not name or len(name) > LONGEST_KEY or name.startswith(_RESERVED):
+        raise InvalidRequest(
+            f"An event name has 1 to {LONGEST_KEY} characters and does not begin with "
+            f"{' or '.join(_RESERVED)}."
+        )
+    _check_key(dedup_key)
+    encoded = _encoded(payload)
+    with _change() as cursor:
+        arrival = store.signal(
+            cursor,
+            run_id=run.pk,
+            name=name,
+            payload=encoded,
+            sender=sender,
+            dedup_key=dedup_key,
+        )
+        if arrival is None:
+            raise store.RunIsFinal
+        if arrival.ready:
+            bell.ring(queue=arrival.queue)
+    return arrival.accepted
+
+
+def settle_step(
+    *,
+    run: Run,
+    key: str,
+    verdict: Verdict,
+    actor: str,
+    result: object = None,
+    reference: str = "",
+) -> Run:
+    """Say what became of an uncertain step; ``result`` is its result if it happened.
+
+    Raises RunIsFinal, RunIsBusy, NotUncertain, InQuarantine, PayloadError or PayloadTooLarge.
+    """
+    said = store.Settlement(key, Verdict(verdict), actor, _encoded(result), reference)
+    with _change() as cursor:
+        _announce(store.settle(cursor, run.pk, said, grace_seconds=store.GRACE_SECONDS))
+    return _reread(run)
+
+
+def fork_run(
+    *,
+    run: Run,
+    at_seq: int,
+    actor: str,
+    owner: User | None,
+    input: object | None = None,
+    idempotency_key: str | None = None,
+) -> Started:
+    """Start a new run that begins with what ``run`` had recorded up to event ``at_seq``.
+
+    With ``input`` it works on another input from there on. Raises NoSuchEvent, UnknownAgent,
+    InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or IdempotencyMismatch.
+    """
+    _check_key(idempotency_key)
+    definition = catalog().agent(run.agent)
+    if input is not None:
+        definition.validate_input(input)
+    with _change() as cursor:
+        encoded, digest = _input_for_fork(cursor, run, input)
+        new = store.NewRun(
+            agent=run.agent,
+            agent_version=definition.version,
+            input=encoded,
+            input_digest=digest,
+            owner_id=owner.pk if owner else None,
+            started_by=actor,
+            idempotency_key=idempotency_key,
+            title=run.title,
+            queue=run.queue,
+            priority=run.priority,
+            timeout_seconds=run.timeout_seconds,
+            forked_from_id=run.pk,
+            forked_at_seq=at_seq,
+        )
+        forked = store.fork(cursor, run, new, at_seq=at_seq, by=actor)
+        if forked is None:
+            return Started(_started_before(new), created=False)
+        copy, hint = forked
+        bell.ring(queue=copy.queue)
+        bell.hint([hint])
+    return Started(_reread(copy), created=True)
+
+
+def resume_run(*, run: Run, actor: str) -> Run:
+    """Let a parked run go on. Raises RunIsFinal, NotParked or NeedsSettlement."""
+    with _change() as cursor:
+        _announce(store.resume(cursor, run.pk, by=actor))
+    return _reread(run)
+
+
+@contextmanager
+def _change() -> Iterator[store.Cursor]:
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        yield cursor
+
+
+def _announce(moved: store.Moved) -> None:
+    for queue in sorted(moved.queues):
+        bell.ring(queue=queue)
+    bell.hint(moved.hints)
+
+
+def _reread(run: Run) -> Run:
+    return Run.objects.select_related("owner").get(pk=run.pk)
+
+
+def _encoded(value: object) -> Encoded:
+    return encode(value, limit=settings.AGENTOPS_MAX_PAYLOAD_BYTES)
+
+
+def _digest(value: object) -> bytes:
+    return hashlib.sha256(canonical(value)).digest()
+
+
+def _input_for_fork(cursor: store.Cursor, run: Run, input: object | None) -> tuple[Encoded, bytes]:
+    return store.input_of(cursor, run.pk) if input is None else (_encoded(input), _digest(input))
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise InvalidRequest(f"A key has 1 to {LONGEST_KEY} characters, not {len(key)}.")
+
+
+def _title(definition: AgentDefinition, arguments: dict[str, object]) -> str:
+    try:
+        return str(definition.title_for(arguments))
+    except Exception:  # an author's function may raise anything; a title is not worth a run
+        log.exception("run.untitled", agent=definition.name)
+        return ""
