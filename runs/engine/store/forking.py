@@ -56,7 +56,8 @@ def fork(
 ) -> tuple[Run, Hint] | None:
     """Start ``new`` with the records of ``source`` up to event ``at_seq``.
 
-    None means that its idempotency key came before. Raises NoSuchEvent. The source may be in any state: what is recorded never changes.
+    None means that its idempotency key came before. Raises NoSuchEvent. The source may be in
+    any state: what is recorded never changes.
     """
     cursor.execute(_LAST, {"source": source.pk})
     row = cursor.fetchone()

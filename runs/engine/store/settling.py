@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentops.execution.records import error_record
-
 from agentops.sdk.codec import Encoded, encode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
 from runs.engine.store.ending import Ending, Hint, Moved, end
@@ -157,8 +155,9 @@ def _outcome(said: Settlement) -> tuple[Encoded, dict[str, object]]:
     if said.verdict is not Verdict.UNKNOWN:
         return said.result, meta
     message = f"Nobody can tell whether {said.key} took effect."
-    meta["error"] = {"code": OutcomeUnknown.code, "message": message}
-    return encode(error_record(OutcomeUnknown.code, message)), meta
+    error = {"code": OutcomeUnknown.code, "message": message}
+    meta["error"] = error
+    return encode({**error, "kind": ""}), meta
 
 
 def _stopped(said: Settlement) -> Ending:
