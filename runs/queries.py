@@ -1,0 +1,77 @@
+"""What can be read about runs. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
+from runs.models import Journal, Run, RunPayload
+from runs.values import load_all
+
+MOST_EVENTS = 1000
+
+
+def list_runs(
+    *,
+    viewer: Actor,
+    status: str = "",
+    agent: str = "",
+    waiting_for: str = "",
+    created_at__gte: datetime | None = None,
+    created_at__lte: datetime | None = None,
+) -> QuerySet[Run]:
+    """The runs ``viewer`` may see, newest first; a filter that is not given lets all through."""
+    wanted = {
+        "status": status,
+        "agent": agent,
+        "waiting_for": waiting_for,
+        "created_at__gte": created_at__gte,
+        "created_at__lte": created_at__lte,
+    }
+    runs = visible_to(viewer, Run.objects.select_related("owner"))
+    chosen = runs.filter(**{name: value for name, value in wanted.items() if value})
+    return chosen.order_by("-created_at", "-id")
+
+
+def get_run(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> Run:
+    """The run called ``public_id``. Raises NotFound unless ``viewer`` may do ``action`` with it."""
+    run = Run.objects.select_related("owner").filter(public_id=public_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {public_id[:40]}, or it is not yours to see.")
+    authorize(viewer, action, run)
+    return run
+
+
+def events(
+    *, run: Run, after: int = 0, limit: int = 100, types: Iterable[str] = ()
+) -> list[Journal]:
+    """Up to ``limit`` lines of the journal above number ``after``, in order."""
+    rows = Journal.objects.filter(run=run, seq__gt=after).order_by("seq")
+    kinds = list(types)
+    if kinds:
+        rows = rows.filter(kind__in=kinds)
+    return list(rows.defer("data", "input")[: min(limit, MOST_EVENTS)])
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What went into a run and what came out."""
+
+    input: object
+    output: object
+    error: object
+
+
+def payload(*, run: Run) -> Payload:
+    """Input, output and error of a run, decoded; None for what is not there (yet)."""
+    row = RunPayload.objects.get(run=run)
+    pairs = (
+        (row.input_codec, row.input),
+        (row.output_codec, row.output),
+        (row.error_codec, row.error),
+    )
+    return Payload(*load_all(pairs))
