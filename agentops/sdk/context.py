@@ -38,10 +38,13 @@ class ChildRun:
     def __init__(self, id: str, key: str, agent: str, backend: Backend) -> None:
         self.id = id
         self._key, self._agent, self._backend = key, agent, backend
+        self._result: asyncio.Future[object] | None = None
 
     def result(self) -> Awaitable[object]:
         """Wait for what it returns. Raises ChildFailed when it ended without a result."""
-        return self._backend.ask(steps.AwaitChild(self._key, self._agent))[1]
+        if self._result is None or self._result.cancelled():
+            self._result = self._backend.ask(steps.AwaitChild(self._key, self._agent))[1]
+        return self._result
 
 
 class RunContext:
@@ -158,6 +161,7 @@ class Bridge(Protocol):
     backend: Backend
 
     def ask(self, step: steps.Step) -> tuple[str, object]: ...
+    def seed(self, name: str) -> str: ...
     def on_loop(self, call: Callable[[], R]) -> R: ...
     def parallel(self, branches: Sequence[Callable[[], object]]) -> list[object]: ...
     def first(self, branches: Sequence[Callable[[], object]]) -> tuple[int, object]: ...
@@ -251,13 +255,11 @@ class SyncRunContext:
 
     def random(self) -> random.Random:
         """A random generator seeded from run and place: the same on every replay."""
-        seed = self._bridge.on_loop(lambda: self._bridge.backend.seed("random"))
-        return random.Random(seed)  # noqa: S311 - not for secrets
+        return random.Random(self._bridge.seed("random"))  # noqa: S311 - not for secrets
 
     def uuid(self) -> uuid.UUID:
         """A UUID made from run and place: the same on every replay."""
-        seed = self._bridge.on_loop(lambda: self._bridge.backend.seed("uuid"))
-        return uuid.uuid5(uuid.NAMESPACE_URL, seed)
+        return uuid.uuid5(uuid.NAMESPACE_URL, self._bridge.seed("uuid"))
 
     def patched(self, id: str) -> bool:
         """Whether this run has the patch ``id``; see :meth:`RunContext.patched`."""

@@ -1,0 +1,1 @@
+"""How a run is executed: replay, delivery, attempts, effects. Knows no database and no Django."""

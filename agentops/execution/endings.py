@@ -1,0 +1,50 @@
+"""How a run ends, in the words of its row."""
+
+from __future__ import annotations
+
+from agentops.execution.port import Finished, Suspended
+from agentops.execution.records import error_record
+from agentops.sdk import codec
+from agentops.sdk.errors import AgentopsError, OutcomeUnknown, PayloadError, StepFailed
+
+_REASONS = {
+    "timeout": "timeout",
+    "fatal": "tool_error",
+    "tool_error": "tool_error",
+    "unserialisable": "tool_error",
+    "payload_too_large": "tool_error",
+    "child_failed": "tool_error",
+    "event_timeout": "timeout",
+    "outcome_unknown": "uncertain",
+}
+
+
+def unstorable(seen: int) -> Suspended:
+    """The database refuses what this run produced; an operator has to look."""
+    return Suspended("operator", "payload", None, seen)
+
+
+def finished_ok(result: object, degraded: tuple[str, ...], limit: int | None) -> Finished:
+    """The end of an agent that returned ``result``."""
+    try:
+        output = codec.encode(result, limit=limit)
+    except PayloadError as error:
+        return failed("tool_error", error.code, f"What the agent returned cannot be stored: {error}")
+    return Finished("succeeded", "completed", output, degraded=degraded)
+
+
+def failed(reason: str, code: str, message: str, kind: str = "") -> Finished:
+    """The end of a run that has no result."""
+    return Finished("failed", reason, error=codec.encode(error_record(code, message, kind)))
+
+
+def failure_of(error: BaseException) -> Finished:
+    """The end of an agent that raised ``error``."""
+    kind = type(error).__name__
+    if isinstance(error, StepFailed):
+        reason = _REASONS.get(error.code, "retries_exhausted")
+        return failed(reason, error.code, f"{error.step}: {error}", error.kind or kind)
+    if isinstance(error, OutcomeUnknown):
+        return failed("uncertain", error.code, str(error), kind)
+    code = error.code if isinstance(error, AgentopsError) else "agent_error"
+    return failed("agent_error", code, str(error) or kind, kind)

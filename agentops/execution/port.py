@@ -1,0 +1,121 @@
+"""What an execution needs from the world: a journal, a clock, a lease and places to run code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from agentops.execution.records import Claim, Entry
+from agentops.sdk.codec import Encoded
+from agentops.sdk.steps import Spawn, Work
+
+
+class Fenced(BaseException):
+    """The run belongs to another worker now; nothing of this execution may be written."""
+
+
+class Halt(BaseException):
+    """The execution is over; the agent's code has to let go."""
+
+
+class Unstorable(Exception):
+    """The database refuses a row of this run for what it contains."""
+
+
+class Numbers(Protocol):
+    """What a transactional tool needs of the numbering of its run."""
+
+    async def hold(self) -> int: ...
+    def release(self, *, used: bool) -> None: ...
+
+
+class Port(Protocol):
+    """The world of one execution. Methods are called on its event loop."""
+
+    def now(self) -> datetime:
+        """The time by the database clock."""
+
+    def may_act(self) -> bool:
+        """Whether the lease is fresh enough to start something that cannot be taken back."""
+
+    def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Record rows; done when they are durable. Fails with Fenced or Unstorable."""
+
+    def spawn(self, claim: Claim, entry: Entry, child: Spawn, public_id: str) -> asyncio.Future[None]:
+        """Record a row and create the run it speaks of, in one transaction."""
+
+    async def is_gone(self, worker: int, deadline: datetime | None) -> bool:
+        """Whether an attempt of ``worker`` can no longer act: it exited, or its time is over."""
+
+    async def transactional(
+        self,
+        claim: Claim,
+        numbers: Numbers,
+        work: Callable[[], object],
+        record: Callable[[object], Entry],
+        timeout: float,
+    ) -> None:
+        """Run ``work`` and record its entry in one database transaction, fenced."""
+
+    def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> asyncio.Future[object]:
+        """Run a function in a process that is killed at the timeout."""
+
+    def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
+        """Hand in the outcome of intent ``n`` after the run was lost."""
+
+    @property
+    def worker(self) -> int:
+        """Id of this worker, recorded with intents."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether this worker is about to stop and starts nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """Everything left is waiting; the run becomes a row."""
+
+    waiting_for: str
+    detail: str
+    wake_at: datetime | None
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over."""
+
+    status: str
+    stop_reason: str
+    output: Encoded | None = None
+    error: Encoded | None = None
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The worker gives the run back unfinished, to be taken up again at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Another worker has the run; nothing is written."""
+
+
+Ending = Suspended | Finished | Released | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Figures of an execution, kept on the run's row."""
+
+    steps: int
+    retries: int
+    worked_ms: int
+    progress: str
+    last_progress_at: datetime | None
+    step_deadline_at: datetime | None = None

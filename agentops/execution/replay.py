@@ -1,0 +1,103 @@
+"""What the journal already knows about a run, indexed for the steps its agent will ask for."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from agentops.execution.records import Entry, History, Message, Phase
+
+SETTLED = "settled:"
+
+
+class Replay:
+    """The recorded past of a run.
+
+    ``pending`` holds the outcomes not delivered yet, in the order in which they were recorded:
+    that order is the order of delivery.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.outcomes: dict[str, Entry] = {}
+        self.pending: deque[Entry] = deque()
+        self.messages: deque[Message] = deque()
+        self.retries = 0
+        self.progress_notes = 0
+        self._attempts: dict[str, int] = {}
+        self._intents: dict[str, dict[int, Entry]] = {}
+        self._closed: set[tuple[str, int]] = set()
+        self._unreached: set[str] = set()
+        consumed: set[int] = set()
+        for entry in history.entries:
+            self._index(entry, consumed)
+        self.add_messages([m for m in history.inbox if m.n not in consumed])
+
+    def _index(self, entry: Entry, consumed: set[int]) -> None:
+        if entry.phase is Phase.OUTCOME:
+            self.outcomes[entry.key] = entry
+            self._unreached.discard(entry.key)
+            if entry.kind != "patch.marked":
+                self.pending.append(entry)
+        elif entry.phase is Phase.INTENT:
+            self._intents.setdefault(entry.key, {})[entry.n] = entry
+            self._unreached.add(entry.key)
+            self._count(entry)
+        elif entry.phase is Phase.FAILED:
+            self.retries += 1
+            self._closed.add((entry.key, entry.n))
+            self._count(entry)
+        elif entry.phase is Phase.VOID:
+            self._closed.add((entry.key, entry.n))
+        elif entry.kind == "run.progress":
+            self.progress_notes = max(self.progress_notes, entry.n)
+        arrival = (entry.meta or {}).get("inbox")
+        if isinstance(arrival, int):
+            consumed.add(arrival)
+
+    def _count(self, entry: Entry) -> None:
+        self._attempts[entry.key] = max(self._attempts.get(entry.key, 0), entry.n)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether recorded outcomes are still to be delivered."""
+        return bool(self.pending)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the agent has not yet come to where it was when it was last stopped."""
+        return bool(self.pending or self._unreached)
+
+    def reached(self, key: str) -> None:
+        """The agent asked for this step."""
+        self._unreached.discard(key)
+
+    def attempts(self, key: str) -> int:
+        """How many attempts of the step were begun and are known of."""
+        return self._attempts.get(key, 0)
+
+    def begin(self, entry: Entry) -> None:
+        """A wait began here and its row is on the way."""
+        self._intents.setdefault(entry.key, {})[entry.n] = entry
+
+    def note_failed(self, key: str, n: int) -> None:
+        """Attempt ``n`` failed here and its row is recorded."""
+        self._attempts[key] = max(self._attempts.get(key, 0), n)
+        self._closed.add((key, n))
+
+    def intent(self, key: str) -> Entry | None:
+        """The intent of the step whose outcome nobody recorded, if there is one."""
+        for n, entry in sorted(self._intents.get(key, {}).items(), reverse=True):
+            if (key, n) not in self._closed:
+                return entry
+        return None
+
+    def add_messages(self, messages: list[Message]) -> None:
+        """Take in what arrived; the order of arrival is kept."""
+        self.messages.extend(sorted(messages, key=lambda message: message.n))
+
+    def take_message(self, name: str) -> Message | None:
+        """The oldest message called ``name``, which nobody gets again."""
+        for message in self.messages:
+            if message.name == name:
+                self.messages.remove(message)
+                return message
+        return None

@@ -1,0 +1,409 @@
+"""The steps of one execution: asked for, delivered from the record, started, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentops.execution.attempts import Outcome
+from agentops.execution.keys import Scope, current_scope, named_branch, running_task
+from agentops.execution.port import Fenced, Halt, Unstorable
+from agentops.execution.records import Entry, Message, Phase, error_from, error_record
+from agentops.execution.replay import SETTLED
+from agentops.execution.waits import LINGER_SECONDS, Wait, Waits
+from agentops.execution import endings
+from agentops.sdk import codec
+from agentops.sdk.errors import Misuse, Missing, PayloadError
+from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step, Work, tool_call
+from agentops.sdk.tools import Effect
+
+if TYPE_CHECKING:
+    from agentops.execution.execution import Execution
+
+FAILED_KINDS = frozenset({"step.failed", "event.expired", "child.failed"})
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_public_id() -> str:
+    """A fresh id as people see it: ``run_`` and 100 random bits in Crockford's base 32."""
+    bits = secrets.randbits(100)
+    return "run_" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(95, -1, -5))
+
+
+@dataclass(slots=True)
+class Asked:
+    """A step the agent asked for. ``stands_in_for``: the failed tool it is the fallback of."""
+
+    key: str
+    step: Step
+    future: asyncio.Future[object]
+    fingerprint: str
+
+
+class Stepping:
+    """Backend of the contexts of one run: every verb ends here."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._x = execution
+        self.run_id = execution.claim.public_id
+        self.root = Scope("", None)
+        self.waits = Waits()
+        self.seen = execution.claim.signal_seq
+        self.recorded = len(execution.replay.outcomes)
+        self.last_progress_at: datetime | None = None
+        self._now = execution.claim.created_at
+        self._asked: dict[str, Asked] = {}
+        self._held: dict[str, Asked] = {}
+        self._ready: deque[tuple[Asked, Entry, object]] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._patches: dict[str, bool] = {}
+        self._closed = False
+
+    # -- the verbs ----------------------------------------------------------------------------
+
+    def ask(self, step: Step) -> tuple[str, asyncio.Future[object]]:
+        """The agent, in its task, asks for a step."""
+        key = self._scope().key(_label(step), step.id)
+        return key, self.ask_as(key, step)
+
+    def ask_as(self, key: str, step: Step) -> asyncio.Future[object]:
+        """The agent asks for the step with this key."""
+        if self._closed or not self._x.live:
+            raise Halt
+        if key in self._asked:
+            raise Misuse(f"Step {key} is asked for twice. Give each call an id of its own.")
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        asked = Asked(key, step, future, self._fingerprint(step))
+        self._admit(asked)
+        return future
+
+    def now(self) -> datetime:
+        return self._now
+
+    def seed(self, name: str) -> str:
+        return f"{self.run_id}/{self._scope().key('@' + name)}"
+
+    def patched(self, id: str) -> bool:
+        if id not in self._patches:
+            key = f"patched:{id}"
+            recorded = self._x.replay.outcomes.get(key)
+            self._patches[id] = recorded is not None or not self._x.replay.behind
+            if self._patches[id] and recorded is None:
+                self._mark(key, id)
+        return self._patches[id]
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        self._x.tell_progress(text, fraction)
+
+    def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return named_branch(self.root, running_task(), name)
+
+    def label(self, step: Step) -> str:
+        """What a step is called in its key."""
+        return _label(step)
+
+    def _scope(self) -> Scope:
+        return current_scope(self.root, running_task())
+
+    def _mark(self, key: str, id: str) -> None:
+        entry = Entry(
+            key, Phase.OUTCOME, "patch.marked", id, self._x.port.now(), fingerprint="patch",
+            value=codec.NULL, meta={"type": "patch"},
+        )  # fmt: skip
+        self._x.watch(self._x.numbers.append([entry]))
+
+    # -- asking and starting ------------------------------------------------------------------
+
+    def _admit(self, asked: Asked) -> None:
+        self._asked[asked.key] = asked
+        if len(self._asked) > self._x.agent.max_steps:
+            text = f"The agent asked for more than {self._x.agent.max_steps} steps (max_steps)."
+            self._x.stop(endings.failed("max_steps", "max_steps", text))
+        self._x.replay.reached(asked.key)
+        asked.future.add_done_callback(
+            lambda f: self._give_up(asked.key) if f.cancelled() else None, context=self._x.outside
+        )
+        recorded = self._x.replay.outcomes.get(asked.key)
+        if recorded is None:
+            self._held[asked.key] = asked
+        elif recorded.fingerprint != asked.fingerprint:
+            self._x.diverged(recorded, [f"{asked.key} as {asked.fingerprint}"])
+        self._x.arm()
+
+    def _fingerprint(self, step: Step) -> str:
+        if isinstance(step, Work) and self._x.agent.on_code_change == "strict":
+            return step.type + self._x.digest(codec.canonical(step.named_arguments()))
+        return step.type
+
+    def asks(self, entry: Entry) -> bool:
+        """Whether the agent asked for this recorded step."""
+        return entry.key in self._asked
+
+    @property
+    def asked_beyond_record(self) -> list[str]:
+        """Steps the agent wants that are not recorded."""
+        return list(self._held)
+
+    def proceed(self) -> bool:
+        """Deliver one outcome, or start what was asked for. False when there is neither."""
+        while self._ready:
+            asked, entry, value = self._ready.popleft()
+            if not asked.future.done():
+                self._deliver(asked, entry, value)
+                return True
+        if not self._held or self._x.port.draining:
+            return False
+        held, self._held = self._held, {}
+        for asked in held.values():
+            self._start(asked)
+        return True
+
+    def _start(self, asked: Asked) -> None:
+        task = self._x.start_task(self._work(asked))
+        self._tasks[asked.key] = task
+        task.add_done_callback(lambda t: self._worked(asked.key, t), context=self._x.outside)
+
+    async def _work(self, asked: Asked) -> None:
+        try:
+            result = await self._perform(asked)
+            if isinstance(result, Wait):
+                self._wait(asked, result)
+            else:
+                await self._record(asked, result)
+        except Fenced:
+            self._x.lose()
+        except Unstorable:
+            self._x.end(endings.unstorable(self.seen))
+
+        except Exception as error:  # noqa: BLE001 - the agent has to hear of it, whatever it is
+            if not asked.future.done():
+                asked.future.set_exception(error)
+
+    def _worked(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        self._x.arm()
+        if self._x.port.draining:
+            self._x.drain()
+
+    async def _perform(self, asked: Asked) -> Outcome | Wait:
+        step = asked.step
+        if isinstance(step, Work):
+            return await self._x.attempts.perform(asked.key, step, asked.fingerprint)
+        if isinstance(step, Sleep):
+            return await self._sleep(asked, step)
+        if isinstance(step, AwaitEvent):
+            return await self._await_event(asked, step)
+        if isinstance(step, Spawn):
+            return await self._spawn(asked, step)
+        return self._await_child(asked, step)
+
+    async def _record(self, asked: Asked, outcome: Outcome) -> None:
+        if not outcome.recorded:
+            try:
+                await self._x.numbers.append([outcome.entry])
+            except Fenced:
+                self._tell_late(asked, outcome)
+                raise
+        self.recorded += 1
+        self.last_progress_at = outcome.entry.at
+        self._ready.append((asked, outcome.entry, outcome.value))
+
+    def _tell_late(self, asked: Asked, outcome: Outcome) -> None:
+        """See Note [Late settlement and quarantine]."""
+        step = asked.step
+        if isinstance(step, Work) and step.effect is Effect.ONCE:
+            n = int(str((outcome.entry.meta or {}).get("attempt", 0)))
+            self._x.port.late(self._x.claim, asked.key, n, outcome.entry)
+
+    # -- delivery -----------------------------------------------------------------------------
+
+    def deliver_recorded(self, entry: Entry) -> bool:
+        """Give the agent a recorded outcome; False when it has not asked for it."""
+        asked = self._asked.get(entry.key)
+        if asked is None:
+            return False
+        if not asked.future.done():
+            value = codec.decode(*entry.value) if entry.value else None
+            self._deliver(asked, entry, value)
+        return True
+
+    def _deliver(self, asked: Asked, entry: Entry, value: object) -> None:
+        self._now = max(self._now, entry.at)
+        step = asked.step
+        if entry.kind in FAILED_KINDS:
+            self._deliver_failure(asked, step, value)
+        elif isinstance(step, Work) and step.restore is not None:
+            asked.future.set_result(step.restore(value))
+        else:
+            asked.future.set_result(value)
+        self._x.arm()
+
+    def _deliver_failure(self, asked: Asked, step: Step, record: object) -> None:
+        error = error_from(record, asked.key)
+        tool = step.tool if isinstance(step, Work) else None
+        if tool is not None and tool.fallback is not None and isinstance(step, Work):
+            self._fall_back(asked, tool_call(tool.fallback, step.args, step.kwargs, None))
+        elif tool is not None and tool.optional:
+            self._degrade(tool.name)
+            asked.future.set_result(Missing(tool.name, str(error)))
+        else:
+            asked.future.set_exception(error)
+
+    def _fall_back(self, asked: Asked, work: Work) -> None:
+        """The same question to the tool that stands in; a step of its own, after the failed one."""
+        self._degrade(asked.step.name)
+        standing_in = Asked(f"{asked.key}/{work.name}", work, asked.future, self._fingerprint(work))
+        self._admit(standing_in)
+
+    def _degrade(self, name: str) -> None:
+        if name not in self._x.degraded:
+            self._x.degraded.append(name)
+
+    # -- waits --------------------------------------------------------------------------------
+
+    async def _sleep(self, asked: Asked, step: Sleep) -> Outcome | Wait:
+        due = await self._due(asked, step.seconds, "timer.started")
+        if due <= self._x.port.now():
+            return self._outcome(asked, "timer.fired", None)
+        return Wait(asked.key, "timer", due)
+
+    async def _await_event(self, asked: Asked, step: AwaitEvent) -> Outcome | Wait:
+        message = self._x.replay.take_message(step.name)
+        if message is not None:
+            return self._received(asked, "event.received", message)
+        due = await self._due(asked, step.timeout, "event.awaited")
+        if step.timeout is not None and due <= self._x.port.now():
+            text = f"No event “{step.name}” came within {step.timeout:g} s."
+            return self._outcome(asked, "event.expired", error_record("event_timeout", text))
+        return Wait(asked.key, "event", due if step.timeout is not None else None, step.name, step.name)
+
+    async def _due(self, asked: Asked, seconds: float | None, kind: str) -> datetime:
+        """When the wait ends; recorded, so that a restart does not begin it anew."""
+        begun = self._x.replay.intent(asked.key)
+        if begun is not None:
+            return datetime.fromisoformat(str((begun.meta or {})["due"]))
+        now = self._x.port.now()
+        due = now + timedelta(seconds=seconds or 0.0)
+        if seconds is None or seconds > LINGER_SECONDS:
+            meta: dict[str, object] = {"type": asked.step.type, "due": due.isoformat()}
+            entry = Entry(asked.key, Phase.INTENT, kind, asked.step.name, now, n=1, meta=meta)
+            self._x.watch(self._x.numbers.append([entry]))
+            self._x.replay.begin(entry)
+        return due
+
+    async def _spawn(self, asked: Asked, step: Spawn) -> Outcome:
+        public_id = new_public_id()
+        outcome = self._outcome(asked, "child.started", public_id)
+        outcome.entry.meta = {"type": "child", "child": public_id}
+        await self._x.numbers.spawn(outcome.entry, step, public_id)
+        outcome.recorded = True
+        return outcome
+
+    def _await_child(self, asked: Asked, step: AwaitChild) -> Outcome | Wait:
+        name = f"child:{step.spawn_key}"
+        message = self._x.replay.take_message(name)
+        if message is None:
+            return Wait(asked.key, "child", None, name, step.name)
+        return self._received(asked, "child.finished", message)
+
+    def _wait(self, asked: Asked, wait: Wait) -> None:
+        if asked.future.done():
+            return
+        self.waits.add(wait)
+        if wait.due is not None:
+            seconds = (wait.due - self._x.port.now()).total_seconds()
+            if seconds <= LINGER_SECONDS * 2:
+                self._x.later(max(0.0, seconds), lambda: self._wake(wait))
+        if wait.message and any(m.name == wait.message for m in self._x.replay.messages):
+            self._wake(wait)
+
+    def _wake(self, wait: Wait) -> None:
+        """Look again at a step whose wait may be over."""
+        if self.waits.get(wait.key) is wait and self._x.live:
+            self.waits.drop(wait.key)
+            self._start(self._asked[wait.key])
+
+    def receive(self, messages: list[Message], seen: int) -> None:
+        """Take in messages and wake what waits for them."""
+        fresh = [m for m in messages if m.n > self.seen]
+        self.seen = max(self.seen, seen)
+        self._x.replay.add_messages(fresh)
+        for message in fresh:
+            wait = self.waits.waiting_for(message.name)
+            if wait is not None:
+                self._wake(wait)
+
+    def _received(self, asked: Asked, kind: str, message: Message) -> Outcome:
+        value = codec.decode(*message.value)
+        if kind == "child.finished" and isinstance(value, dict):
+            kind, value = _child_outcome(value)
+        outcome = self._outcome(asked, kind, value)
+        outcome.entry.meta = {"type": asked.step.type, "inbox": message.n}
+        return outcome
+
+    def _outcome(self, asked: Asked, kind: str, value: object) -> Outcome:
+        encoded = codec.encode(value)
+        entry = Entry(
+            asked.key, Phase.OUTCOME, kind, asked.step.name, self._x.port.now(),
+            fingerprint=asked.fingerprint, value=encoded, meta={"type": asked.step.type},
+        )  # fmt: skip
+        return Outcome(entry, codec.as_recorded(value, encoded))
+
+    # -- the end ------------------------------------------------------------------------------
+
+    @property
+    def working(self) -> bool:
+        """Whether steps are under way."""
+        return bool(self._tasks)
+
+    def _give_up(self, key: str) -> None:
+        """The agent no longer wants this step."""
+        self._held.pop(key, None)
+        self.waits.drop(key)
+        flight = self._x.attempts.flights.get(key)
+        if key in self._tasks and not (flight and flight.acting):
+            self._tasks[key].cancel()
+
+    def cut(self) -> None:
+        """Cancel what may be cancelled; acting ``once`` tools go on."""
+        self._held.clear()
+        for key in list(self._tasks):
+            self._give_up(key)
+
+    def close(self) -> list[asyncio.Task[object]]:
+        """Let go of everything. The tasks returned are on their way out."""
+        self._closed = True
+        ending = [t for k, t in self._tasks.items() if not self._is_acting(k)]
+        self.cut()
+        for asked in list(self._asked.values()):
+            asked.future.cancel()
+        return list(ending)  # type: ignore[arg-type]
+
+    def _is_acting(self, key: str) -> bool:
+        flight = self._x.attempts.flights.get(key)
+        return flight is not None and flight.acting
+
+
+def _label(step: Step) -> str:
+    if isinstance(step, Spawn):
+        return f"spawn:{step.agent}"
+    if isinstance(step, AwaitChild):
+        return f"result:{step.spawn_key}"
+    if isinstance(step, AwaitEvent):
+        return f"event:{step.name}"
+    return step.name
+
+
+def _child_outcome(told: dict[str, object]) -> tuple[str, object]:
+    if told.get("status") == "succeeded":
+        return "child.finished", told.get("output")
+    error = told.get("error")
+    message = error.get("message") if isinstance(error, dict) else told.get("stop_reason")
+    text = f"Run {told.get('run')} ended as {told.get('status')}: {message}"
+    return "child.failed", error_record("child_failed", text)

@@ -1,0 +1,127 @@
+"""Threads for plain functions: reused while they behave, given up when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import queue
+import threading
+from collections.abc import Callable
+
+STOP_GRACE_SECONDS = 1.0
+
+
+class AttemptOver(BaseException):
+    """Raised inside a plain tool whose time is over."""
+
+
+class Job:
+    """One call in a thread. ``abandoned`` once nobody waits for it any more."""
+
+    def __init__(self, call: Callable[[], object], done: Callable[[Job], None]) -> None:
+        self._call = call
+        self._context = contextvars.copy_context()
+        self._done = done
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self.value: object = None
+        self.error: BaseException | None = None
+        self.abandoned = False
+
+    def run(self) -> None:
+        try:
+            with self._lock:
+                self._thread = threading.get_ident()
+            try:
+                self.value = self._context.run(self._call)
+            finally:
+                with self._lock:
+                    self._thread = None
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self.error = error
+        self._done(self)
+
+    def interrupt(self) -> None:
+        """Raise AttemptOver in the call at its next bytecode; C code is not reached."""
+        with self._lock:
+            if self._thread is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(AttemptOver)
+                )
+
+
+class Threads:
+    """Daemon threads, made on demand and reused; a stuck one is counted and replaced."""
+
+    def __init__(self, name: str = "agentops-call") -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._idle = 0
+        self._lock = threading.Lock()
+        self.leaked = 0
+
+    def submit(self, call: Callable[[], object], done: Callable[[Job], None]) -> Job:
+        """Run ``call`` in a thread, then ``done`` in the same thread."""
+        job = Job(call, done)
+        with self._lock:
+            fresh = self._idle == 0
+            self._idle -= 0 if fresh else 1
+        self._jobs.put(job)
+        if fresh:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        return job
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            job.run()
+            with self._lock:
+                self.leaked -= 1 if job.abandoned else 0
+                self._idle += 1
+            del job
+
+    async def run(
+        self, call: Callable[[], object], *, timeout: float | None, give_up: Callable[[], None]
+    ) -> object:
+        """What ``call`` returns. Raises TimeoutError after ``timeout`` seconds.
+
+        At the timeout ``give_up`` is called, then the call is interrupted; one that does not end
+        within a grace is abandoned: its thread is lost and its result goes nowhere.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Job] = loop.create_future()
+
+        def finish(job: Job) -> None:
+            try:
+                loop.call_soon_threadsafe(_resolve, future, job)
+            except RuntimeError:
+                """The loop is closed: the process is on its way out."""
+
+        job = self.submit(call, finish)
+        try:
+            await asyncio.wait_for(asyncio.shield(future), timeout)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            await self._stop(job, future, give_up)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise TimeoutError(f"No result within {timeout:g} s.") from None
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    async def _stop(
+        self, job: Job, future: asyncio.Future[Job], give_up: Callable[[], None]
+    ) -> None:
+        give_up()
+        job.interrupt()
+        await asyncio.wait([future], timeout=STOP_GRACE_SECONDS)
+        if not future.done():
+            with self._lock:
+                job.abandoned = True
+                self.leaked += 1
+
+
+def _resolve(future: asyncio.Future[Job], job: Job) -> None:
+    if not future.done():
+        future.set_result(job)

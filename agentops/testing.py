@@ -1,0 +1,248 @@
+"""Run an agent in memory, in milliseconds, with the rules of production.
+
+    from agentops.testing import run
+
+    def test_greets() -> None:
+        result = run(greet, {"name": "Ada"})
+        assert result.output == "Hello, Ada"
+
+The same execution core as in a worker runs here on a journal in memory; time stands still except
+where the agent sleeps, so waits cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from agentops.execution.execution import Execution
+from agentops.execution.port import Ending, Finished, Lost, Numbers, Released, Suspended
+from agentops.execution.quiet import QuietLoop
+from agentops.execution.records import Claim, Entry, History, Message, Phase
+from agentops.execution.threads import Threads
+from agentops.sdk import codec
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.steps import Spawn, Work
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+MAX_CLAIMS = 10_000
+
+
+
+@dataclass
+class Journal:
+    """A run in memory. Hand it to :func:`run` again to go on after a crash or a wait."""
+
+    entries: list[Entry] = field(default_factory=list)
+    inbox: list[Message] = field(default_factory=list)
+    children: dict[str, tuple[Spawn, str]] = field(default_factory=dict)
+    epoch: int = 0
+    now: datetime = BEGINNING
+    version: str = ""
+
+    def send(self, name: str, value: object = None) -> None:
+        """Send an event to the run."""
+        self.inbox.append(Message(len(self.inbox) + 1, name, codec.encode(value)))
+
+    def keys(self) -> list[str]:
+        """Keys of the recorded outcomes, in the order of recording."""
+        return [e.key for e in self.entries if e.phase is Phase.OUTCOME]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run stands after :func:`run`.
+
+    ``status`` is a status of a run, ``waiting_for`` and ``detail`` say for what a waiting run
+    waits, ``error`` is the record of the error of a failed one.
+    """
+
+    status: str
+    output: object
+    error: dict[str, object] | None
+    stop_reason: str
+    waiting_for: str
+    detail: str
+    degraded: tuple[str, ...]
+    journal: Journal
+
+
+class MemoryPort:
+    """The world of an execution, in memory. ``crash_after`` rows the worker dies."""
+
+    draining = False
+
+    def __init__(self, journal: Journal, crash_after: int | None) -> None:
+        self.journal = journal
+        self.worker = journal.epoch
+        self._rows_left = crash_after
+        self.execution: Execution | None = None
+        self.crashed = False
+
+    def now(self) -> datetime:
+        return self.journal.now
+
+    def may_act(self) -> bool:
+        return True
+
+    def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for entry in entries:
+            if self._dies():
+                return future
+            self.journal.entries.append(dataclasses.replace(entry))
+        future.set_result(None)
+        return future
+
+    def spawn(
+        self, claim: Claim, entry: Entry, child: Spawn, public_id: str
+    ) -> asyncio.Future[None]:
+        self.journal.children[entry.key] = (child, public_id)
+        return self.append(claim, [entry])
+
+    async def is_gone(self, worker: int, deadline: datetime | None) -> bool:
+        return True
+
+    async def transactional(
+        self,
+        claim: Claim,
+        numbers: Numbers,
+        work: Callable[[], object],
+        record: Callable[[object], Entry],
+        timeout: float,
+    ) -> None:
+        entry = record(work())
+        entry.seq, entry.epoch = await numbers.hold(), claim.epoch
+        if not self._dies():
+            self.journal.entries.append(entry)
+        numbers.release(used=True)
+
+    async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
+        return work.fn(*args, **work.kwargs)
+
+    def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
+        """A lost run in memory has no other owner to tell."""
+
+    def _dies(self) -> bool:
+        if self._rows_left is None:
+            return False
+        self._rows_left -= 1
+        if self._rows_left >= 0:
+            return False
+        self.crashed = True
+        if self.execution is not None:
+            self.execution.lose()
+        return True
+
+
+def run(
+    agent: AgentDefinition,
+    input: object = None,
+    *,
+    journal: Journal | None = None,
+    events: dict[str, object] | None = None,
+    children: Callable[[str, object], object] | None = None,
+    crash_after: int | None = None,
+) -> Result:
+    """Run ``agent`` until it ends or waits for something nobody gives it.
+
+    Time jumps to the end of each wait. ``events`` are sent when the run first waits for an event.
+    ``children(agent name, input)`` stands for the runs it starts. ``crash_after`` makes the worker
+    die without a word after so many recorded rows; call again with the result's ``journal`` to
+    see the run go on. Raises InvalidInput when the input does not fit.
+    """
+    agent.validate_input(input)
+    state = journal or Journal(version=agent.version)
+    with asyncio.Runner(loop_factory=QuietLoop) as runner:
+        return runner.run(_drive(agent, input, state, events or {}, children, crash_after))
+
+
+async def _drive(  # noqa: PLR0913 - the arguments of run
+    agent: AgentDefinition,
+    input: object,
+    journal: Journal,
+    events: dict[str, object],
+    children: Callable[[str, object], object] | None,
+    crash_after: int | None,
+) -> Result:
+    threads = Threads("agentops-test")
+    recorded = len(journal.entries)
+    for _ in range(MAX_CLAIMS):
+        journal.epoch += 1
+        left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
+        port = MemoryPort(journal, left)
+        execution = Execution(agent, _claim(agent, input, journal), _history(journal), port, threads)
+        port.execution = execution
+        _tell_children(journal, children)
+        ending = await execution.run()
+        if isinstance(ending, Released):
+            continue
+        if not isinstance(ending, Suspended) or not _wake(journal, ending, events, children):
+            return _result(ending, journal)
+    raise RuntimeError(f"{agent.name} was woken {MAX_CLAIMS} times and did not end.")
+
+
+def _claim(agent: AgentDefinition, input: object, journal: Journal) -> Claim:
+    seq = max((e.seq for e in journal.entries), default=0)
+    return Claim(
+        id=1, public_id="run_00000000000000000000", epoch=journal.epoch, agent=agent.name,
+        agent_version=journal.version, input=input, created_at=BEGINNING,
+        signal_seq=len(journal.inbox), seq=seq,
+    )  # fmt: skip
+
+
+def _history(journal: Journal) -> History:
+    return History(sorted(journal.entries, key=lambda e: e.seq), list(journal.inbox))
+
+
+def _wake(
+    journal: Journal,
+    ending: Suspended,
+    events: dict[str, object],
+    children: Callable[[str, object], object] | None,
+) -> bool:
+    """Make happen what the run waits for; False when nobody can."""
+    told = _tell_children(journal, children)
+    if ending.waiting_for == "event" and ending.detail in events:
+        journal.send(ending.detail, events.pop(ending.detail))
+        told = True
+    if len(journal.inbox) > ending.seen or told:
+        return True
+    if ending.wake_at is None:
+        return False
+    journal.now = max(journal.now, ending.wake_at)
+    return True
+
+
+def _tell_children(journal: Journal, children: Callable[[str, object], object] | None) -> bool:
+    told = False
+    for key, (child, public_id) in list(journal.children.items()):
+        if children is not None:
+            del journal.children[key]
+            output = children(child.agent, child.input)
+            journal.send(
+                f"child:{key}", {"run": public_id, "status": "succeeded", "output": output}
+            )
+            told = True
+    return told
+
+
+def _result(ending: Ending, journal: Journal) -> Result:
+    if isinstance(ending, Lost):
+        return Result("running", None, None, "", "", "crashed", (), journal)
+    if isinstance(ending, Finished):
+        output = codec.decode(*ending.output) if ending.output else None
+        error = codec.decode(*ending.error) if ending.error else None
+        return Result(
+            ending.status, output, error if isinstance(error, dict) else None,
+            ending.stop_reason, "", "", ending.degraded, journal,
+        )  # fmt: skip
+    if isinstance(ending, Suspended):
+        return Result("waiting", None, None, "", ending.waiting_for, ending.detail, (), journal)
+    return Result("queued", None, None, "", "", "", (), journal)
+
+
+__all__ = ["BEGINNING", "Journal", "MemoryPort", "Result", "run"]
