@@ -8,6 +8,10 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["up"]:
+        from agentops.launcher import command
+
+        sys.exit(command.main(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     from django.core.management import execute_from_command_line
 

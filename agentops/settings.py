@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 
-from agentops import environment
+from agentops import environment, logs
 from agentops.launcher import home
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "agentops.accounts.middleware.ChoosePasswordMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -215,7 +216,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "agentops.beat:SingleScheduler"
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Engine ---------------------------------------------------------------------------------
@@ -272,3 +273,6 @@ USE_I18N = False
 
 AGENTOPS_LOG_FORMAT: str = env.str("AGENTOPS_LOG_FORMAT", default="json")
 AGENTOPS_LOG_LEVEL: str = env.str("AGENTOPS_LOG_LEVEL", default="INFO").upper()
+LOGGING = logs.configuration(AGENTOPS_LOG_FORMAT, AGENTOPS_LOG_LEVEL)
+DJANGO_STRUCTLOG_CELERY_ENABLED = False
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = True

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 class User(AbstractUser):
     """A person who signs in, or a service that acts with a token."""
 
-    # Set for passwords that somebody else has seen, such as the one printed at the first start.
+    # For passwords that somebody else has seen, such as the one printed at the first start.
     must_change_password = models.BooleanField(default=False)
 
     class Meta(AbstractUser.Meta):
@@ -21,3 +21,8 @@ class User(AbstractUser):
                 Lower("email"), name="accounts_user_email_once", condition=~Q(email="")
             ),
         ]
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Choosing a password is what the mark asks for; setting one for somebody marks anew."""
+        super().set_password(raw_password)
+        self.must_change_password = False

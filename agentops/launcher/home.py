@@ -38,6 +38,18 @@ class Home:
         return self.folder / "state.json"
 
     @property
+    def set_up(self) -> Path:
+        return self.folder / "set-up"
+
+    @property
+    def first_sign_in(self) -> Path:
+        return self.folder / "first-sign-in.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
     def postgres(self) -> Path:
         return self.folder / "postgres"
 
@@ -72,7 +84,7 @@ class Home:
     def make(self) -> None:
         """Make the folder and its secrets, once, readable by nobody else."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.sockets,):
+        for folder in (self.sockets, self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.secrets.exists():
             write_private(self.secrets, json.dumps(_new_secrets(), indent=1))

@@ -6,9 +6,12 @@ enter. The server is started directly, not through ``pg_ctl``, so that it is our
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +30,7 @@ _INITDB = (
     "--auth-local=trust",
     "--auth-host=reject",
 )
+_LEFTOVER_SECONDS = 60
 _UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -59,6 +63,7 @@ class Postgres:
         settings = [
             "listen_addresses=",
             f"max_connections={self.max_connections}",
+            "log_checkpoints=off",
             "log_line_prefix=",
             "timezone=UTC",
             "log_timezone=UTC",
@@ -67,6 +72,18 @@ class Postgres:
         flags = [part for setting in settings for part in ("-c", setting)]
         place = ["-D", str(self.data), "-k", str(self.sockets)]
         return [str(self.programs / "postgres"), *place, *flags]
+
+    def end_leftover(self) -> None:
+        """Stop a server that outlived its launcher (possible where the kernel cannot watch)."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            pid, data = int(lines[0]), lines[1]
+            if Path(data) != self.data or not self.answers():
+                return
+            os.kill(pid, self.death_signal)
+            give_up_at = time.monotonic() + _LEFTOVER_SECONDS
+            while (self.data / "postmaster.pid").exists() and time.monotonic() < give_up_at:
+                time.sleep(0.05)
 
     def prepare(self) -> None:
         """Make the cluster where there is none. Refuses one of another major version."""
@@ -107,7 +124,12 @@ class Postgres:
     def _run(self, command: list[str], what: str) -> None:
         setup = child_setup(signal.SIGKILL, self.identity)
         said = subprocess.run(
-            command, capture_output=True, text=True, preexec_fn=setup, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=setup,
         )
         if said.returncode:
             raise LaunchError(f"{what} failed: {(said.stderr or said.stdout).strip()}")

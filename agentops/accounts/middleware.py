@@ -1,0 +1,48 @@
+"""A password that somebody else has seen opens nothing but the page to choose another."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.shortcuts import redirect
+from django.urls import NoReverseMatch, reverse
+from django.utils.deprecation import MiddlewareMixin
+
+from agentops.launcher.home import Home
+
+# Where a marked user may go: choose a password, or leave.
+_CHOOSE = ("password_change", "admin:password_change")
+_OPEN = (*_CHOOSE, "password_change_done", "logout", "admin:password_change_done", "admin:logout")
+
+
+class ChoosePasswordMiddleware(MiddlewareMixin):
+    """Sends people with a one-time password to the page where they choose their own."""
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        user = request.user
+        if not (user.is_authenticated and user.must_change_password):
+            return None
+        request.had_to_choose = True  # type: ignore[attr-defined]
+        match = request.resolver_match
+        if match and (match.view_name in _OPEN or request.path.startswith(settings.STATIC_URL)):
+            return None
+        if request.headers.get("accept", "").startswith("application/json"):
+            return HttpResponseForbidden("Choose your own password in the console first.")
+        return redirect(_page())
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Forget the printed password once its owner has chosen another."""
+        user = request.user
+        chosen = user.is_authenticated and not user.must_change_password
+        if chosen and getattr(request, "had_to_choose", False):
+            Home(settings.AGENTOPS_DATA).first_sign_in.unlink(missing_ok=True)
+        return response
+
+
+def _page() -> str:
+    for name in _CHOOSE:
+        try:
+            return reverse(name)
+        except NoReverseMatch:
+            continue
+    raise LookupError("No page to choose a password is among the URLs.")
