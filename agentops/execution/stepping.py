@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from agentops.execution.waits import LINGER_SECONDS, Wait, Waits
 from agentops.execution import endings
 from agentops.sdk import codec
 from agentops.sdk.errors import Misuse, Missing, PayloadError
+from agentops.sdk.ids import new_run_id
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
 
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from agentops.execution.execution import Execution
 
 FAILED_KINDS = frozenset({"step.failed", "event.expired", "child.failed"})
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-
-
-def new_public_id() -> str:
-    """A fresh id as people see it: ``run_`` and 100 random bits in Crockford's base 32."""
-    bits = secrets.randbits(100)
-    return "run_" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(95, -1, -5))
 
 
 @dataclass(slots=True)
@@ -236,7 +229,7 @@ class Stepping:
     def _deliver(self, asked: Asked, entry: Entry, value: object) -> None:
         self._now = max(self._now, entry.at)
         step = asked.step
-        if entry.kind in FAILED_KINDS:
+        if entry.kind in FAILED_KINDS or "error" in (entry.meta or {}):
             self._deliver_failure(asked, step, value)
         elif isinstance(step, Work) and step.restore is not None:
             asked.future.set_result(step.restore(value))
@@ -298,7 +291,7 @@ class Stepping:
         return due
 
     async def _spawn(self, asked: Asked, step: Spawn) -> Outcome:
-        public_id = new_public_id()
+        public_id = new_run_id()
         outcome = self._outcome(asked, "child.started", public_id)
         outcome.entry.meta = {"type": "child", "child": public_id}
         await self._x.numbers.spawn(outcome.entry, step, public_id)

@@ -26,7 +26,7 @@ from runs.engine.store.settling import (
     settle,
 )
 from runs.engine.store.sql import Cursor
-from runs.engine.store.starting import NewRun, public_id, start
+from runs.engine.store.starting import NewRun, start
 
 __all__ = [
     "GRACE_SECONDS",
@@ -57,7 +57,6 @@ __all__ = [
     "input_of",
     "lock",
     "mark_dead",
-    "public_id",
     "reclaim",
     "resume",
     "settle",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from agentops.sdk.codec import Encoded
+from agentops.sdk.ids import new_run_id
 from runs.engine.store.sql import Cursor
 from runs.models import Run
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _COLUMNS = [field.attname for field in Run._meta.concrete_fields]
 
 
@@ -36,12 +35,6 @@ class NewRun:
     forked_from_id: int | None = None
     forked_at_seq: int | None = None
     meta: dict[str, object] = field(default_factory=dict)
-
-
-def public_id() -> str:
-    """A new name for a run: 100 random bits in lower-case Crockford base32."""
-    number = int.from_bytes(secrets.token_bytes(13)) >> 4
-    return "run_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
 
 
 _START = (
@@ -83,7 +76,7 @@ def start(cursor: Cursor, new: NewRun) -> Run | None:
 def _parameters(new: NewRun) -> dict[str, Any]:
     return {
         **{name: getattr(new, name) for name in NewRun.__dataclass_fields__},
-        "public_id": public_id(),
+        "public_id": new_run_id(),
         "input_codec": new.input.codec,
         "input": new.input.data,
         "meta": json.dumps({"agent": new.agent, "by": new.started_by, **new.meta}),
