@@ -1,0 +1,89 @@
+"""The numbers to hold, one line per measured figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure of one workload: what it is called, and how much of it is right.
+
+    ``at_least`` and ``at_most`` bound our own figure; ``times`` bounds its ratio to a peer's in
+    the same run. A figure without bounds is printed for comparison only.
+    """
+
+    workload: str
+    metric: str
+    label: str
+    at_least: float | None = None
+    at_most: float | None = None
+    times: dict[str, float] = field(default_factory=dict)
+
+    def misses(self, ours: float, peers: dict[str, float]) -> list[str]:
+        """What is not held, in words; empty when all is."""
+        found = []
+        if self.at_least is not None and ours < self.at_least:
+            found.append(f"{ours:.4g} is less than {self.at_least:g}")
+        if self.at_most is not None and ours > self.at_most:
+            found.append(f"{ours:.4g} is more than {self.at_most:g}")
+        for peer, times in self.times.items():
+            if peer in peers and ours < times * peers[peer]:
+                found.append(f"{ours / peers[peer]:.2f}× {peer} is less than {times:g}×")
+        return found
+
+    def wanted(self) -> str:
+        """The bounds as the table shows them."""
+        parts = [] if self.at_least is None else [f"≥ {self.at_least:g}"]
+        parts += [] if self.at_most is None else [f"≤ {self.at_most:g}"]
+        parts += [f"≥ {times:g}× {peer}" for peer, times in self.times.items()]
+        return ", ".join(parts)
+
+
+TARGETS = (
+    Target(
+        "W1", "steps_per_second", "sequence: steps/s", at_least=800, times={"dbos": 5}
+    ),
+    Target("W1", "step_p50_ms", "sequence: ms per step, p50", at_most=1.2),
+    Target("W1", "step_p99_ms", "sequence: ms per step, p99", at_most=4),
+    Target("W1", "cpu_ms_per_step", "sequence: CPU ms per step"),
+    Target("W1", "commits_per_step", "sequence: commits per step"),
+    Target("W1", "fsyncs_per_step", "sequence: fsyncs per step"),
+    Target("W1", "wal_bytes_per_step", "sequence: WAL bytes per step"),
+    Target(
+        "W2", "steps_per_second", "concurrent: steps/s",
+        at_least=4000, times={"dbos": 20, "restate": 3.5},
+    ),
+    Target("W2", "steps_per_second_with_starts", "concurrent: steps/s, first start to last end"),
+    Target("W2", "cpu_ms_per_step", "concurrent: CPU ms per step", at_most=0.4),
+    Target("W2", "cpu_client_ms_per_step", "concurrent: of it clients and workers"),
+    Target("W2", "cpu_server_ms_per_step", "concurrent: of it servers"),
+    Target("W2", "commits_per_step", "concurrent: commits per step"),
+    Target("W2", "fsyncs_per_step", "concurrent: fsyncs per step"),
+    Target("W2", "wal_bytes_per_step", "concurrent: WAL bytes per step"),
+    Target("W3", "start_p50_ms", "start to first step: ms, p50", at_most=5),
+    Target("W3", "start_p99_ms", "start to first step: ms, p99", at_most=12),
+    Target("W3", "rest_p50_ms", "start through REST with auth: ms, p50", at_most=12),
+    Target("W3", "rest_p99_ms", "start through REST with auth: ms, p99", at_most=30),
+    Target("W4", "resumed_seconds", "kill -9, restart: s until all 50 resumed"),
+    Target("W4", "finished_seconds", "kill -9, restart: s until all 50 finished"),
+    Target("W4", "import_seconds", "of it importing the program"),
+    Target("W4", "resumed_after_import_seconds", "resumed, import time taken off: s", at_most=1),
+    Target("W4", "finished_after_import_seconds", "finished, import time taken off: s", at_most=2),
+    Target("W4", "lease_resumed_seconds", "another worker: s from the end of the lease"),
+    Target("W4", "outcomes_lost", "outcomes lost", at_most=0),
+    Target("W4", "once_doubled", "once effects doubled", at_most=0),
+    Target("W4", "idempotent_repeats", "idempotent effects repeated", at_most=5),
+    Target("W5", "memory_kb_per_run", "10,000 suspended: kB per run", at_most=0.1),
+    Target("W5", "idle_cores", "10,000 suspended: cores while idle", at_most=0.02),
+    Target("W5", "signal_and_finish_seconds", "signal all 10,000 and finish: s", at_most=10),
+    Target("W5", "claim_p50_ms", "100,000 waiting: claim ms, p50", at_most=2),
+    Target("W6", "raw_steps_per_second", "100 KB steps: steps/s", at_least=140),
+    Target("W6", "raw_database_bytes_per_step", "100 KB random: database bytes", at_most=110_000),
+    Target("W6", "packed_steps_per_second", "100 KB prose: steps/s"),
+    Target("W6", "packed_database_bytes_per_step", "100 KB prose: database bytes", at_most=60_000),
+    Target("W7", "wall_seconds", "500 agent loops (ideal 1 s): s", at_most=2),
+    Target("W7", "cpu_seconds", "500 agent loops: CPU s", at_most=3),
+    Target("W8", "replay_ms", "replay of 1,000 steps: ms", at_most=100),
+    Target("MEMORY", "memory_kb_per_run", "500 runs in a step: kB per run"),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The engine under measurement: its agents, its processes, its workloads."""

@@ -1,0 +1,82 @@
+"""The command behind ``engine.py``: servers, a fresh database, one workload, one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from benchmarks.rig.databases import fresh
+from benchmarks.rig.servers import Servers, servers
+
+NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "MEMORY")
+
+
+def main() -> int:
+    """Prints exactly one line on standard output."""
+    asked = _arguments()
+    # Whatever else prints goes to standard error.
+    with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        urls = {name: os.environ.get(name.upper(), "") for name in ("database_url", "redis_url")}
+        with servers(**urls) as found:
+            given = (tuple(asked.server_pid), tuple(asked.redis_pid))
+            pids = (found.postgres_pids or given[0], found.redis_pids or given[1])
+            line = _measured(asked, Servers(found.database_url, found.redis_url, *pids), folder)
+    print(line)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measures one workload on our engine.")
+    parser.add_argument("workload", choices=NAMES)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the workload, 1 is full")
+    parser.add_argument("--server-pid", type=int, action="append", default=[])
+    parser.add_argument("--redis-pid", type=int, action="append", default=[])
+    return parser.parse_args()
+
+
+def _measured(asked: argparse.Namespace, found: Servers, folder: str) -> str:
+    url = _prepared(found)
+    # Only now: these modules need Django, and Django needs the addresses.
+    from benchmarks.ours import crash, own
+    from benchmarks.ours.runtime import Agentops
+    from benchmarks.rig import result, workloads
+
+    own_ones = {"W3": own.w3_start_and_rest, "W5": own.w5_suspended_and_claims, "W8": own.w8_replay}
+    work = {**workloads.BY_NAME, **own_ones}.get(asked.workload)
+
+    async def measured() -> str:
+        system = Agentops(found, url, Path(folder))
+        try:
+            if work is None:
+                got = await crash.w4_recovery(system, asked.scale, Path(folder))
+            else:
+                got = await work(system, asked.scale)
+        finally:
+            await system.close()
+        return result.to_json(got, system)
+
+    return asyncio.run(measured())
+
+
+def _prepared(found: Servers) -> str:
+    """A migrated database of its own; returns its address."""
+    url = fresh(found.database_url, "agentops")
+    os.environ |= {
+        "DATABASE_URL": url.replace("postgresql://", "postgres://"),
+        "REDIS_URL": found.redis_url,
+        "DJANGO_SETTINGS_MODULE": "agentops.settings",
+        "AGENTOPS_AGENTS": "benchmarks.ours.agents",
+        "AGENTOPS_DEBUG": os.environ.get("AGENTOPS_DEBUG", "1"),
+    }
+    os.environ.pop("CELERY_BROKER_URL", None)
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    return url
