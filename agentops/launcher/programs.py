@@ -17,9 +17,12 @@ _WEB_GRACE = 5
 # More than the engine's own watchdog takes after AGENTOPS_DRAIN_SECONDS.
 _WORKER_GRACE_BEYOND_DRAIN = 10
 _SERVER_GRACE = 60
-# Celery's warning is about pickled messages, which we do not accept.
-_AS_ROOT = "ignore:You're running the worker with superuser privileges"
-_CELERY = (sys.executable, "-W", _AS_ROOT, "-m", "celery", "-q", "-A", "agentops.celery:app")
+# Celery warns of pickled messages, which we do not accept.
+_NO_PICKLE = (
+    "-Wignore:You're running the worker with superuser privileges",
+    "-Wignore:An entry for the specified gid or egid",
+)
+_CELERY = (sys.executable, *_NO_PICKLE, "-m", "celery", "-q", "-A", "agentops.celery:app")
 
 
 @dataclass(frozen=True)
