@@ -20,7 +20,7 @@ from agentops.sdk.errors import AgentopsError
 from runs import bell
 from runs.engine import store
 from runs.engine.store import Verdict
-from runs.models import Run, RunPayload, RunStatus, StopReason
+from runs.models import Run, RunPayload, StopReason
 
 __all__ = [
     "IdempotencyMismatch",
@@ -132,9 +132,7 @@ def cancel_run(*, run: Run, actor: str, by_operator: bool, note: str = "") -> Ru
     What no worker holds ends at once; a running one ends as soon as its worker hears of it.
     """
     reason = StopReason.CANCELLED_BY_OPERATOR if by_operator else StopReason.CANCELLED_BY_USER
-    ending = store.Ending(
-        RunStatus.CANCELLED, reason, reason.label, by=actor, note=note[:LONGEST_TITLE]
-    )
+    ending = store.cancellation(reason, by=actor, note=note[:LONGEST_TITLE])
     with _change() as cursor:
         _announce(store.cancel(cursor, [run.pk], ending))
     return _reread(run)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
@@ -140,3 +142,10 @@ def kinds(run: Run) -> list[str]:
     rows = list(Journal.objects.filter(run=run).order_by("seq").values_list("seq", "kind"))
     assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
     return [kind for _, kind in rows]
+
+
+def connect() -> psycopg.Connection[Any]:
+    """A connection of its own to the test database, in autocommit mode like a worker's."""
+    known = connection.get_connection_params()
+    names = ("dbname", "user", "password", "host", "port")
+    return psycopg.connect(**{n: known[n] for n in names if known.get(n)}, autocommit=True)

@@ -6,10 +6,20 @@ writes about the runs it holds is in ``runs.engine.statements``.
 """
 
 from runs.engine.store.arrivals import Arrival, signal, tell_parents
-from runs.engine.store.ending import Ending, Hint, Moved, cancel, end, expire
+from runs.engine.store.ending import (
+    Ending,
+    Hint,
+    Moved,
+    cancel,
+    cancellation,
+    end,
+    expire,
+    parents_of,
+)
 from runs.engine.store.forking import NoSuchEvent, fork, input_of
 from runs.engine.store.leases import GRACE_SECONDS, Reclaimed, mark_dead, reclaim
 from runs.engine.store.locking import Held, lock
+from runs.engine.store.overdue import due, expired, orphans, untold
 from runs.engine.store.parking import (
     NeedsSettlement,
     NotParked,
@@ -48,19 +58,25 @@ __all__ = [
     "Settlement",
     "Verdict",
     "cancel",
+    "cancellation",
     "collect_blobs",
+    "due",
     "end",
     "expire",
+    "expired",
     "forget_runs",
     "forget_workers",
     "fork",
     "input_of",
     "lock",
     "mark_dead",
+    "orphans",
+    "parents_of",
     "reclaim",
     "resume",
     "settle",
     "signal",
     "start",
     "tell_parents",
+    "untold",
 ]

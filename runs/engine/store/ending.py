@@ -10,7 +10,7 @@ from agentops.sdk.codec import encode
 from runs.engine.store.arrivals import tell_parents
 from runs.engine.store.locking import lock
 from runs.engine.store.sql import LIVE, NEXT_SEQ, OPEN_INTENT, Cursor
-from runs.models import RunStatus, StopReason
+from runs.models import RunStatus, StopReason, WaitingFor
 
 Hint = tuple[int, int]
 
@@ -35,6 +35,11 @@ class Ending:
     def error(self) -> tuple[int, bytes]:
         detail = {"code": self.reason, "message": self.message, "detail": self.note}
         return encode({**detail, "step": self.step})
+
+
+def cancellation(reason: StopReason, *, by: str = "", note: str = "") -> Ending:
+    """The ending of a run that somebody stopped."""
+    return Ending(RunStatus.CANCELLED, reason, reason.label, by=by, note=note)
 
 
 @dataclass
@@ -128,12 +133,15 @@ def cancel(cursor: Cursor, ids: Iterable[int], ending: Ending) -> Moved:
 
 def expire(cursor: Cursor, ids: Iterable[int]) -> Moved:
     """End runs whose time to start or to be answered ran out. A running one goes on."""
-    wanted = sorted(ids)
-    parents = _parents(cursor, wanted)
-    held = lock(cursor, {*wanted, *parents})
+    wanted = set(ids)
+    held = lock(cursor, wanted | parents_of(cursor, wanted))
     moved = Moved()
     for for_approval in (True, False):
-        chosen = [i for i in wanted if (held[i].waiting_for == "approval") is for_approval]
+        chosen = [
+            run.id
+            for run in held.values()
+            if run.id in wanted and (run.waiting_for == WaitingFor.APPROVAL) is for_approval
+        ]
         moved.add(end(cursor, chosen, _expiry(for_approval=for_approval)))
     return moved
 
@@ -149,9 +157,10 @@ def _expiry(*, for_approval: bool) -> Ending:
     )
 
 
-def _parents(cursor: Cursor, ids: list[int]) -> set[int]:
+def parents_of(cursor: Cursor, ids: Iterable[int]) -> set[int]:
+    """The runs that started these runs."""
     cursor.execute(
         "SELECT parent_id FROM run WHERE id = ANY(%(ids)s::bigint[]) AND parent_id IS NOT NULL",
-        {"ids": ids},
+        {"ids": sorted(ids)},
     )
     return {parent for (parent,) in cursor.fetchall()}

@@ -57,7 +57,7 @@ counted AS MATERIALIZED (
            step_deadline_at = NULL, status_at = clock_timestamp()
       FROM counted c WHERE run.id = c.id
     RETURNING run.id, run.epoch, run.agent, run.queue, run.status, run.crash_count,
-              run.cancel_requested_at IS NOT NULL AS cancelled
+              run.cancel_reason
 ), parked AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
     SELECT r.id, '@run.waiting', 4, r.epoch, {NEXT_SEQ.format(run="r.id")}, r.epoch,
@@ -67,20 +67,23 @@ counted AS MATERIALIZED (
       FROM reclaimed r WHERE r.status = 'waiting'
     RETURNING run_id, seq
 )
-SELECT r.id, r.queue, r.status, r.cancelled, p.seq
+SELECT r.id, r.queue, r.status, r.cancel_reason, p.seq
   FROM reclaimed r LEFT JOIN parked p ON p.run_id = r.id
 """
 
 
 class Reclaimed(Moved):
-    """What a reclaim moved, and which of the runs had been asked to stop."""
+    """What a reclaim moved, and the runs that had been asked to stop, by reason."""
 
-    def __init__(self, rows: list[tuple[int, str, str, bool, int | None]]) -> None:
+    def __init__(self, rows: list[tuple[int, str, str, str, int | None]]) -> None:
         hints: list[Hint] = [(row[0], row[4]) for row in rows if row[4] is not None]
         super().__init__(hints, {row[1] for row in rows if row[2] == "queued"})
         self.count = len(rows)
         self.parked = len(hints)
-        self.cancelled = [row[0] for row in rows if row[3]]
+        self.cancelled: dict[str, list[int]] = {}
+        for row in rows:
+            if row[3]:
+                self.cancelled.setdefault(row[3], []).append(row[0])
 
 
 def reclaim(cursor: Cursor, *, grace_seconds: float, crash_limit: int) -> Reclaimed:

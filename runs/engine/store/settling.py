@@ -9,7 +9,7 @@ from datetime import datetime
 
 from agentops.sdk.codec import Encoded, encode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
-from runs.engine.store.ending import Ending, Hint, Moved, end
+from runs.engine.store.ending import Ending, Hint, Moved, end, parents_of
 from runs.engine.store.locking import Held, lock
 from runs.engine.store.parking import UNCERTAIN, RunIsBusy, RunIsFinal, requeue
 from runs.engine.store.sql import NEXT_SEQ, OPEN_INTENT, Cursor
@@ -109,10 +109,7 @@ def settle(cursor: Cursor, run_id: int, said: Settlement, *, grace_seconds: floa
 
 
 def _lock_with_parent(cursor: Cursor, run_id: int) -> Held:
-    cursor.execute("SELECT parent_id FROM run WHERE id = %(run)s", {"run": run_id})
-    row = cursor.fetchone()
-    parents = {row[0]} if row and row[0] else set()
-    held = lock(cursor, {run_id} | parents)[run_id]
+    held = lock(cursor, {run_id} | parents_of(cursor, [run_id]))[run_id]
     if held.is_final:
         raise RunIsFinal
     if held.status == RunStatus.RUNNING:
