@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 LONGEST_KEY = 255
 LONGEST_TITLE = 200
 # Names the runtime uses in inboxes itself.
-_RESERVED = ("child:", "late:")
+_RESERVED = ("child:", "settled:")
 
 
 class IdempotencyMismatch(AgentopsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -189,8 +190,10 @@ def test_cancelling_a_child_tells_and_wakes_its_parent(owner: User, worker: Fake
     parent.refresh_from_db()
     assert (parent.status, parent.signal_seq) == ("queued", 1)
     message = Inbox.objects.get(run=parent)
-    assert message.dedup_key == f"child:{child.pk}"
-    assert b'"status" : "cancelled"' in bytes(message.data)
+    assert message.dedup_key == f"child:{child.public_id}"
+    told = json.loads(bytes(message.data))
+    assert (told["run"], told["status"]) == (child.public_id, "cancelled")
+    assert told["error"]["code"] == "cancelled_by_user"
 
 
 def test_cancel_names_effects_nobody_saw_the_end_of(owner: User, worker: FakeWorker) -> None:
@@ -230,7 +233,7 @@ def test_a_final_run_takes_no_signals(owner: User) -> None:
     assert Inbox.objects.count() == 0
 
 
-@pytest.mark.parametrize("name", ["", "child:1", "x" * 256])
+@pytest.mark.parametrize("name", ["", "child:1", "settled:pay#1:1", "x" * 256])
 def test_names_of_signals_cannot_pose_as_the_runtime(owner: User, name: str) -> None:
     with pytest.raises(services.InvalidRequest):
         services.signal_run(run=start(owner), name=name, payload=None, sender="shop")

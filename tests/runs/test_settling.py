@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from agentops.accounts.models import User
+from agentops.sdk.codec import NULL
 from agentops.sdk.errors import InvalidInput
 from runs import queries, services, steps
 from runs.engine import store
@@ -102,6 +104,35 @@ def test_without_a_deadline_only_the_exit_of_the_worker_counts(
         settle(run, Verdict.DID_NOT_HAPPEN)
     worker.exits()
     assert settle(run, Verdict.DID_NOT_HAPPEN).status == "queued"
+
+
+def test_a_worker_nobody_remembers_is_gone(run: Run) -> None:
+    Journal.objects.filter(run=run, phase=Phase.INTENT).update(meta={"worker": 2**40})
+    assert settle(run, Verdict.DID_NOT_HAPPEN).status == "queued"
+
+
+def test_a_failed_attempt_and_a_wait_are_not_uncertain(run: Run, worker: FakeWorker) -> None:
+    worker.intends(run, "mail#1")
+    worker.appends(run, "mail#1", Phase.FAILED, n=1, kind="step.retrying")
+    worker.appends(run, "nap#1", Phase.INTENT, n=1, kind="timer.started")
+    for key in ("mail#1", "nap#1"):
+        with pytest.raises(store.NotUncertain):
+            settle(run, Verdict.HAPPENED, key=key)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("settled:pay#1:1", "queued"), ("settled:mail#1:1", "waiting"), ("paid", "waiting")],
+)
+def test_only_the_late_outcome_of_the_step_itself_wakes_a_parked_run(
+    run: Run, name: str, status: str
+) -> None:
+    with connection.cursor() as cursor:
+        store.signal(
+            cursor, run_id=run.pk, name=name, payload=NULL, sender="worker 1", dedup_key=None
+        )
+    run.refresh_from_db()
+    assert run.status == status
 
 
 def test_stop_fails_the_run_and_tells_why(run: Run) -> None:

@@ -15,6 +15,7 @@ from runs import services
 from runs.engine import store
 from runs.engine.sweeper import Swept, sweep, sweep_from_django
 from runs.models import Blob, Inbox, Journal, Phase, Run, RunPayload, Worker
+from runs.values import load
 from tests.runs.fake_worker import FakeWorker, connect, kinds
 
 pytestmark = pytest.mark.django_db
@@ -171,7 +172,10 @@ def test_a_parent_hears_late_of_a_child_nobody_told_it_about(
     parent.refresh_from_db()
     assert (parent.status, parent.signal_seq) == ("queued", 1)
     assert sweeping().told == 0
-    assert Inbox.objects.count() == 1
+    message = Inbox.objects.get()
+    assert load(message.codec, message.data) == {
+        "run": child.public_id, "status": "succeeded", "stop_reason": "completed", "output": 42,
+    }  # fmt: skip
 
 
 def test_late_runs_ring_as_often_as_workers_can_hear(owner: User, worker: FakeWorker) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from agentops.sdk.codec import Encoded
-from runs.engine.store.sql import LIVE, WAKE, Cursor
+from agentops.execution.replay import SETTLED
+from agentops.sdk.codec import Encoded, decode, encode
+from runs.engine.store.sql import LIVE, Cursor, wake
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ WITH target AS MATERIALIZED (
     ON CONFLICT (run_id, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
     RETURNING run_id, n
 ), woken AS (
-    UPDATE run SET signal_seq = arrived.n, {WAKE}
+    UPDATE run SET signal_seq = arrived.n, {
+    wake("run.waiting_for <> 'operator' OR run.waiting_detail = %(settles)s")
+}
       FROM arrived WHERE run.id = arrived.run_id RETURNING run.id, run.status
 )
 SELECT woken.id IS NOT NULL, coalesce(woken.status = 'queued', false), target.queue
@@ -50,7 +55,8 @@ def signal(
 ) -> Arrival | None:
     """Put a message into the inbox of a run and wake the run if it waits.
 
-    None means that the run is final or gone. A message whose key came before is not accepted.
+    A run parked for an uncertain step is woken by the late outcome of that very step only. None
+    means that the run is final or gone. A message whose key came before is not accepted.
     """
     parameters = {
         "run": run_id,
@@ -59,34 +65,45 @@ def signal(
         "codec": payload.codec,
         "data": payload.data,
         "sender": sender,
+        "settles": _parked_for(name),
     }
     cursor.execute(_SIGNAL, parameters)
     row = cursor.fetchone()
     return None if row is None else Arrival(*row)
 
 
+def _parked_for(name: str) -> str:
+    """What a run is parked for that this message settles; see Note [Late settlement]."""
+    late = re.fullmatch(rf"{SETTLED}(.+):\d+", name, re.DOTALL)
+    return f"uncertain:{late[1]}" if late else "uncertain:"
+
+
+_ENDED = f"""
+SELECT c.id, c.parent_id, c.parent_key, c.public_id, c.status, c.stop_reason,
+       coalesce(b.codec, p.output_codec), coalesce(b.data, p.output), p.error_codec, p.error
+  FROM run c JOIN run r ON r.id = c.parent_id AND r.status IN {LIVE}
+  JOIN run_payload p ON p.run_id = c.id
+  LEFT JOIN blob b ON p.output_codec = 2 AND b.digest = p.output
+ WHERE c.id = ANY(%(children)s::bigint[]) AND c.finished_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM inbox i
+                    WHERE i.run_id = c.parent_id AND i.dedup_key = 'child:' || c.public_id)
+ ORDER BY c.id
+"""
+
 _TELL = f"""
-WITH child AS (
-    SELECT c.id, c.public_id, c.parent_id, c.parent_key, c.status, c.stop_reason,
-           p.output_codec, p.output, p.error_codec, p.error,
-           row_number() OVER (PARTITION BY c.parent_id ORDER BY c.id) AS place
-      FROM run c JOIN run_payload p ON p.run_id = c.id
-     WHERE c.id = ANY(%(children)s::bigint[]) AND c.parent_id IS NOT NULL
-       AND c.finished_at IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM inbox i
-                        WHERE i.run_id = c.parent_id AND i.dedup_key = 'child:' || c.id)
+WITH x AS (
+    SELECT *, row_number() OVER (PARTITION BY parent_id) AS place
+      FROM unnest(%(parents)s::bigint[], %(keys)s::text[], %(names)s::text[],
+                  %(codecs)s::smallint[], %(data)s::bytea[])
+           AS t(parent_id, parent_key, public_id, codec, data)
 ), arrived AS (
     INSERT INTO inbox (run_id, n, name, dedup_key, codec, data, sender)
-    SELECT r.id, r.signal_seq + c.place, 'child:' || c.parent_key, 'child:' || c.id, 0,
-           convert_to(json_build_object(
-               'run', c.public_id, 'status', c.status, 'stop_reason', c.stop_reason,
-               'codec', coalesce(c.output_codec, c.error_codec),
-               'data', translate(encode(coalesce(c.output, c.error), 'base64'), E'\\n', '')
-           )::text, 'UTF8'), c.public_id
-      FROM child c JOIN run r ON r.id = c.parent_id AND r.status IN {LIVE}
+    SELECT r.id, r.signal_seq + x.place, 'child:' || x.parent_key, 'child:' || x.public_id,
+           x.codec, x.data, 'run ' || x.public_id
+      FROM x JOIN run r ON r.id = x.parent_id
     RETURNING run_id, n
 ), newest AS (SELECT run_id, max(n) AS n FROM arrived GROUP BY run_id)
-UPDATE run SET signal_seq = newest.n, {WAKE}
+UPDATE run SET signal_seq = newest.n, {wake()}
   FROM newest WHERE run.id = newest.run_id
 RETURNING run.queue, run.status
 """
@@ -97,5 +114,31 @@ def tell_parents(cursor: Cursor, children: Iterable[int]) -> set[str]:
 
     The parents must be locked already. Returns the queues to ring.
     """
-    cursor.execute(_TELL, {"children": list(children)})
+    cursor.execute(_ENDED, {"children": list(children)})
+    ended = cursor.fetchall()
+    if not ended:
+        return set()
+    told = [_told(row) for row in ended]
+    parameters = {
+        "parents": [row[1] for row in ended],
+        "keys": [row[2] for row in ended],
+        "names": [row[3] for row in ended],
+        "codecs": [encoded.codec for encoded in told],
+        "data": [encoded.data for encoded in told],
+    }
+    cursor.execute(_TELL, parameters)
     return {queue for queue, status in cursor.fetchall() if status == "queued"}
+
+
+def _told(row: tuple[Any, ...]) -> Encoded:
+    """What a parent hears: how its child ended, and its output or error."""
+    _, _, _, public_id, status, reason, output_codec, output, error_codec, error = row
+    told = {"run": public_id, "status": status, "stop_reason": reason}
+    if output_codec is not None:
+        return encode({**told, "output": decode(output_codec, bytes(output))}, limit=_NO_LIMIT)
+    cause = None if error_codec is None else decode(error_codec, bytes(error))
+    return encode({**told, "error": cause})
+
+
+# The output passed its own limit when it was recorded; the frame around it is free.
+_NO_LIMIT = 2**31

@@ -22,7 +22,7 @@ _UNTOLD = """
 SELECT c.id FROM run p JOIN run c ON c.parent_id = p.id
  WHERE p.status = 'waiting' AND c.finished_at < clock_timestamp() - interval '5 seconds'
    AND NOT EXISTS (SELECT 1 FROM inbox i
-                    WHERE i.run_id = p.id AND i.dedup_key = 'child:' || c.id)
+                    WHERE i.run_id = p.id AND i.dedup_key = 'child:' || c.public_id)
  LIMIT 500
 """
 

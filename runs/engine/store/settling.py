@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from agentops.execution.records import error_record
 from agentops.sdk.codec import Encoded, encode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
 from runs.engine.store.ending import Ending, Hint, Moved, end, parents_of
@@ -69,7 +70,7 @@ class Settlement:
 # the process is known to be gone, or when its hard deadline and a grace have passed; only then is
 # "it did not happen" a fact that stays true.
 _INTENT = f"""
-SELECT i.n, w.exited_at IS NOT NULL OR d.until < clock_timestamp() AS over, d.until,
+SELECT i.n, w.id IS NULL OR w.exited_at IS NOT NULL OR d.until < clock_timestamp(), d.until,
        extract(epoch FROM d.until - clock_timestamp())::float8
   FROM journal i
   CROSS JOIN LATERAL (SELECT (i.meta->>'deadline_at')::timestamptz
@@ -152,9 +153,8 @@ def _outcome(said: Settlement) -> tuple[Encoded, dict[str, object]]:
     if said.verdict is not Verdict.UNKNOWN:
         return said.result, meta
     message = f"Nobody can tell whether {said.key} took effect."
-    error = {"code": OutcomeUnknown.code, "message": message}
-    meta["error"] = error
-    return encode({**error, "kind": ""}), meta
+    meta["error"] = {"code": OutcomeUnknown.code, "message": message}
+    return encode(error_record(OutcomeUnknown.code, message)), meta
 
 
 def _stopped(said: Settlement) -> Ending:

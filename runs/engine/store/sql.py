@@ -23,24 +23,31 @@ class Cursor(Protocol):
 
 LIVE = "('queued', 'running', 'waiting')"
 
-# A waiting run goes back to the queue when something reaches it. One that waits for an operator
-# does not: only resume, settle and cancel move it.
-_WAKES = "run.status = 'waiting' AND run.waiting_for <> 'operator'"
-WAKE = f"""
-    status = CASE WHEN {_WAKES} THEN 'queued' ELSE run.status END,
-    waiting_for = CASE WHEN {_WAKES} THEN '' ELSE run.waiting_for END,
-    waiting_detail = CASE WHEN {_WAKES} THEN '' ELSE run.waiting_detail END,
-    ready_at = CASE WHEN {_WAKES} THEN clock_timestamp() ELSE run.ready_at END,
-    status_at = CASE WHEN {_WAKES} THEN clock_timestamp() ELSE run.status_at END
+
+def wake(condition: str = "run.waiting_for <> 'operator'") -> str:
+    """Assignments that send a waiting run back to the queue when something reaches it.
+
+    One that waits for an operator stays: only resume, settle and cancel move it.
+    """
+    wakes = f"run.status = 'waiting' AND ({condition})"
+    return f"""
+    status = CASE WHEN {wakes} THEN 'queued' ELSE run.status END,
+    waiting_for = CASE WHEN {wakes} THEN '' ELSE run.waiting_for END,
+    waiting_detail = CASE WHEN {wakes} THEN '' ELSE run.waiting_detail END,
+    ready_at = CASE WHEN {wakes} THEN clock_timestamp() ELSE run.ready_at END,
+    status_at = CASE WHEN {wakes} THEN clock_timestamp() ELSE run.status_at END
 """
 
-# An intent that neither an outcome nor a void answers: the effect may or may not have happened.
+
+# The intent of an effect that nothing answers: it may or may not have happened. Waits have intents
+# too, of other kinds; they promise nothing.
 OPEN_INTENT = """
-    i.phase = 0
+    i.phase = 0 AND i.kind = 'step.intended'
     AND NOT EXISTS (SELECT 1 FROM journal o
                      WHERE o.run_id = i.run_id AND o.key = i.key AND o.phase = 1)
     AND NOT EXISTS (SELECT 1 FROM journal v
-                     WHERE v.run_id = i.run_id AND v.key = i.key AND v.phase = 5 AND v.n = i.n)
+                     WHERE v.run_id = i.run_id AND v.key = i.key AND v.phase IN (3, 5)
+                       AND v.n = i.n)
 """
 
 NEXT_SEQ = "(SELECT coalesce(max(j.seq), 0) + 1 FROM journal j WHERE j.run_id = {run})"
