@@ -1,0 +1,192 @@
+"""The list of runs: who sees which, filters as they stand in the address, pages by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Now
+
+from runs.models import Run, RunStatus, WaitingFor
+
+if TYPE_CHECKING:
+    from agentops.accounts.models import User
+
+PAGE_SIZE = 50
+STUCK_AFTER = timedelta(minutes=5)
+_ID_LENGTH = 12
+
+
+def visible(viewer: User | AnonymousUser) -> QuerySet[Run]:
+    """The runs ``viewer`` may see: one's own, and for staff all."""
+    if not viewer.is_authenticated or not viewer.is_active:
+        return Run.objects.none()
+    return Run.objects.all() if viewer.is_staff else Run.objects.filter(owner=viewer)
+
+
+def may_act(viewer: User | AnonymousUser, run: Run) -> bool:
+    """Whether ``viewer`` may change what ``run`` does."""
+    return viewer.is_active and (viewer.is_staff or run.owner_id == viewer.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows. Field names are the keys of the address, in this order."""
+
+    view: str = ""
+    status: str = ""
+    waiting_for: str = ""
+    agent: str = ""
+    q: str = ""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Filter:
+        """The filter of an address; ``field:value`` words in ``q`` become fields."""
+        values = {name: query.get(name, "").strip() for name in cls.names()}
+        words = []
+        for word in values["q"].split():
+            name, mark, value = word.partition(":")
+            if mark and value and name in cls.names() and name != "q":
+                values[name] = value
+            else:
+                words.append(word)
+        values["q"] = " ".join(words)
+        return cls(**values)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [field.name for field in fields(cls)]
+
+    @property
+    def query(self) -> str:
+        """The query string of this filter: defaults left out, keys in fixed order."""
+        return urlencode({k: getattr(self, k) for k in self.names() if getattr(self, k)})
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can match, if a value is not one of those that exist."""
+        if self.status and self.status not in RunStatus.values:
+            return f"There is no status “{self.status}”. Known are: {', '.join(RunStatus.values)}."
+        if self.waiting_for and self.waiting_for not in WaitingFor.values:
+            known = ", ".join(WaitingFor.values)
+            return f"Runs do not wait for “{self.waiting_for}”. Known are: {known}."
+        if self.view and self.view not in VIEWS:
+            return f"There is no view “{self.view}”. Known are: {', '.join(VIEWS)}."
+        return ""
+
+    def chips(self) -> list[tuple[str, str, str]]:
+        """Field, value and the query string without that field, for each field in force."""
+        shown = [name for name in self.names() if name != "view" and getattr(self, name)]
+        return [(name, getattr(self, name), replace(self, **{name: ""}).query) for name in shown]
+
+    def apply(self, runs: QuerySet[Run]) -> QuerySet[Run]:
+        """The runs that match."""
+        if self.problem:
+            return runs.none()
+        for name in ("status", "waiting_for", "agent"):
+            if value := getattr(self, name):
+                runs = runs.filter(**{name: value})
+        if self.view:
+            runs = runs.filter(VIEWS[self.view].condition)
+        for word in self.q.split():
+            runs = runs.filter(_matches(word))
+        return runs
+
+
+def _matches(word: str) -> Q:
+    """A word is found in title, agent and progress; an id by its first characters."""
+    found = Q(title__icontains=word) | Q(agent__icontains=word) | Q(progress__icontains=word)
+    if word.startswith("run_") and len(word) >= _ID_LENGTH:
+        return Q(public_id__startswith=word.rstrip("…"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A built-in view: a name for a condition."""
+
+    label: str
+    condition: Q
+
+
+VIEWS = {
+    "running": View("Running now", Q(status=RunStatus.RUNNING) | Q(status=RunStatus.QUEUED)),
+    "person": View(
+        "Needs a person",
+        Q(
+            status=RunStatus.WAITING,
+            waiting_for__in=[
+                WaitingFor.APPROVAL,
+                WaitingFor.ANSWER,
+                WaitingFor.CREDENTIAL,
+                WaitingFor.BUDGET,
+                WaitingFor.OPERATOR,
+            ],
+        ),
+    ),
+    "failing": View("Failed", Q(status=RunStatus.FAILED)),
+    "stuck": View(
+        "Stuck",
+        Q(status=RunStatus.RUNNING, last_progress_at__lt=Now() - STUCK_AFTER)
+        | Q(status=RunStatus.QUEUED, ready_at__lt=Now() - STUCK_AFTER),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of runs, newest first, with the cursors of its neighbours."""
+
+    runs: list[Run]
+    newer: str = ""
+    older: str = ""
+    lost: bool = False
+
+
+def page(runs: QuerySet[Run], *, before: str = "", after: str = "") -> Page:
+    """The runs older than ``before`` or newer than ``after``, both public ids; else the newest."""
+    cursor = before or after
+    anchor = _anchor(cursor) if cursor else None
+    if cursor and anchor is None:
+        return replace(page(runs), lost=True)
+    rows = list(_window(runs, anchor, newer=bool(after))[: PAGE_SIZE + 1])
+    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    if after:
+        rows.reverse()
+    return Page(
+        runs=rows,
+        newer=rows[0].public_id if rows and (more if after else anchor) else "",
+        older=rows[-1].public_id if rows and (anchor if after else more) else "",
+    )
+
+
+def _anchor(public_id: str) -> Run | None:
+    return Run.objects.filter(public_id=public_id).only("id", "created_at").first()
+
+
+def _window(runs: QuerySet[Run], anchor: Run | None, *, newer: bool) -> QuerySet[Run]:
+    order = ("created_at", "id") if newer else ("-created_at", "-id")
+    runs = runs.select_related("owner").order_by(*order)
+    if anchor is None:
+        return runs
+    sign = "gt" if newer else "lt"
+    same = Q(created_at=anchor.created_at, **{f"id__{sign}": anchor.pk})
+    return runs.filter(Q(**{f"created_at__{sign}": anchor.created_at}) | same)
+
+
+def tallies(runs: QuerySet[Run]) -> dict[str, int]:
+    """How many unfinished runs each built-in view holds, in one query."""
+    live = runs.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING])
+    shown = [name for name in VIEWS if name != "failing"]
+    counted = live.aggregate(**{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown})
+    return {name: int(counted[name]) for name in shown}
+
+
+def newer_than(runs: QuerySet[Run], run_id: int) -> int:
+    """How many runs came after ``run_id``, counted up to a hundred."""
+    return runs.filter(pk__gt=run_id).order_by()[:100].count()

@@ -1,0 +1,168 @@
+"""Reads what the pages of runs and the live hub show. Rows come without their values here."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from agentops.sdk import codec
+from agentops.sdk.errors import PayloadError
+from runs.models import Blob, Journal, Run, RunPayload
+from runs.timeline import Line
+
+_COLUMNS = ("seq", "key", "phase", "n", "kind", "name", "meta", "started_at", "at")
+SHOWN_BYTES = 32 * 1024
+
+
+def lines(run: Run, *, after: int = 0, limit: int | None = None) -> list[Line]:
+    """The journal of ``run`` after event ``after``, in order."""
+    rows = Journal.objects.filter(run=run, seq__gt=after).order_by("seq").values_list(*_COLUMNS)
+    return [_line(*row) for row in (rows[:limit] if limit else rows)]
+
+
+def lines_before(run: Run, *, before: int, limit: int) -> list[Line]:
+    """The ``limit`` lines that come just before event ``before``, in order."""
+    rows = Journal.objects.filter(run=run, seq__lt=before).order_by("-seq").values_list(*_COLUMNS)
+    return [_line(*row) for row in reversed(rows[:limit])]
+
+
+def lines_of_step(run: Run, key: str) -> list[Line]:
+    """Every line about one step."""
+    rows = Journal.objects.filter(run=run, key=key).order_by("seq").values_list(*_COLUMNS)
+    return [_line(*row) for row in rows]
+
+
+_NEW_LINES = """
+    SELECT j.run_id, j.seq, j.key, j.phase, j.n, j.kind, j.name, j.meta::text, j.started_at, j.at
+    FROM unnest(%s::bigint[], %s::int[]) AS seen (run_id, seq)
+    JOIN journal j ON j.run_id = seen.run_id AND j.seq > seen.seq
+    ORDER BY j.run_id, j.seq
+"""
+
+
+def new_lines(seen: dict[int, int]) -> dict[int, list[Line]]:
+    """What was recorded of several runs after the event seen of each, in one query."""
+    found: dict[int, list[Line]] = {}
+    if not seen:
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute(_NEW_LINES, [list(seen), list(seen.values())])
+        for run_id, *row in cursor.fetchall():
+            found.setdefault(run_id, []).append(_line(*row))
+    return found
+
+
+def _line(seq: int, key: str, phase: int, n: int, kind: str, name: str, meta: Any, *when: Any) -> Line:
+    if isinstance(meta, str):
+        meta = codec.decode(codec.JSON, meta.encode())
+    return Line(seq, key, phase, n, kind, name, meta if isinstance(meta, dict) else {}, *when)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A stored value as text. ``cut`` bytes were left out; ``problem`` says why there is no text."""
+
+    text: str = ""
+    size: int = 0
+    cut: int = 0
+    problem: str = ""
+
+
+def value_of(stored: int | None, data: bytes | None, *, blobs: dict[bytes, Blob]) -> Value | None:
+    """The readable form of a codec and its bytes, at most 32 KB of it."""
+    if stored is None or data is None:
+        return None
+    data = bytes(data)
+    if stored == codec.BLOB:
+        blob = blobs.get(data)
+        if blob is None:
+            return Value(problem="The value is no longer stored.")
+        stored, data = blob.codec, bytes(blob.data)
+    try:
+        return readable(codec.decode(stored, data))
+    except (PayloadError, ValueError, zlib.error) as error:
+        return Value(problem=f"The value cannot be read: {error}")
+
+
+def readable(value: object) -> Value:
+    """A value as indented JSON, or as it is when it is a text."""
+    text = value if isinstance(value, str) else _indented(value)
+    text = text.encode(errors="replace").decode()
+    size = len(text.encode())
+    shown = text if size <= SHOWN_BYTES else text.encode()[:SHOWN_BYTES].decode(errors="ignore")
+    return Value(text=shown, size=size, cut=size - len(shown.encode()))
+
+
+def _indented(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def blobs_of(pairs: Iterable[tuple[int | None, bytes | None]]) -> dict[bytes, Blob]:
+    """The blobs that some stored values refer to, in one query or none."""
+    digests = [bytes(data) for stored, data in pairs if stored == codec.BLOB and data]
+    if not digests:
+        return {}
+    return {bytes(blob.digest): blob for blob in Blob.objects.filter(digest__in=digests)}
+
+
+@dataclass(frozen=True, slots=True)
+class StepValues:
+    """What went into a step and what came out."""
+
+    input: Value | None = None
+    output: Value | None = None
+
+
+def step_values(run: Run, key: str) -> StepValues:
+    """The recorded arguments and outcome of one step."""
+    rows = list(
+        Journal.objects.filter(run=run, key=key)
+        .order_by("seq")
+        .values_list("input_codec", "input", "codec", "data")
+    )
+    pairs = [(row[0], row[1]) for row in rows] + [(row[2], row[3]) for row in rows]
+    blobs = blobs_of(pairs)
+    inputs = [value_of(row[0], row[1], blobs=blobs) for row in rows]
+    outputs = [value_of(row[2], row[3], blobs=blobs) for row in rows]
+    return StepValues(
+        next((value for value in inputs if value), None),
+        next((value for value in reversed(outputs) if value), None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunValues:
+    """What a run was given, what it returned, or the error it ended with."""
+
+    input: Value | None = None
+    output: Value | None = None
+    error: dict[str, str] | None = None
+
+
+def run_values(run: Run) -> RunValues:
+    """The payload of ``run`` in readable form."""
+    payload = RunPayload.objects.filter(run=run).first()
+    if payload is None:
+        return RunValues()
+    given = (payload.input_codec, payload.input)
+    returned = (payload.output_codec, payload.output)
+    blobs = blobs_of([given, returned])
+    return RunValues(
+        value_of(*given, blobs=blobs), value_of(*returned, blobs=blobs), _error(payload)
+    )
+
+
+def _error(payload: RunPayload) -> dict[str, str] | None:
+    if payload.error_codec is None or payload.error is None:
+        return None
+    try:
+        error = codec.decode(payload.error_codec, bytes(payload.error))
+    except (PayloadError, ValueError, zlib.error) as broken:
+        return {"code": "unreadable", "message": str(broken)}
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    return {str(name): "" if text is None else str(text) for name, text in fields.items()}

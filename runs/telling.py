@@ -1,0 +1,210 @@
+"""Events in a sentence, and the sentence that says why a run is not moving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from runs import figures, statuses
+from runs.models import Run, RunStatus, WaitingFor
+from runs.timeline import Line, Step, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a run is not moving. ``anchor`` and ``action`` name what unblocks it, if a person can."""
+
+    sentence: str
+    family: str
+    icon: str
+    action: str = ""
+    does: str = ""
+
+
+def why(run: Run, timeline: Timeline, now: datetime) -> Why | None:
+    """The sentence of a run that is not moving; nothing for one that works or is over."""
+    if run.is_final:
+        return None
+    look = statuses.look(run, now)
+    if run.cancel_requested_at:
+        return Why(_stopping(run), look.family, look.icon)
+    if run.status == RunStatus.QUEUED:
+        return Why(_queued(run, now), look.family, look.icon)
+    if run.status != RunStatus.WAITING:
+        return None
+    sentence = _SENTENCES[WaitingFor(run.waiting_for)](run, timeline, now)
+    action, does = _unblocks(run)
+    return Why(sentence, look.family, look.icon, action, does)
+
+
+def _unblocks(run: Run) -> tuple[str, str]:
+    if run.waiting_for != WaitingFor.OPERATOR:
+        return "", ""
+    if run.waiting_detail.startswith(statuses.UNCERTAIN):
+        return "settle", "Settle…"
+    return "resume", "Resume run"
+
+
+def _stopping(run: Run) -> str:
+    if run.status == RunStatus.RUNNING:
+        return "It was asked to stop; the worker lets go of the step in flight."
+    return "It was asked to stop; the next worker that takes it up ends it."
+
+
+def _queued(run: Run, now: datetime) -> str:
+    if run.ready_at and run.ready_at > now:
+        return f"It starts at {figures.clock(run.ready_at, now)}."
+    return f"It waits for a free worker of queue “{run.queue}”."
+
+
+def _timer(run: Run, timeline: Timeline, now: datetime) -> str:
+    at = figures.clock(run.ready_at, now) if run.ready_at else "a later time"
+    return f"{_subject(timeline, 'sleeping')} sleeps until {at}."
+
+
+def _retry(run: Run, timeline: Timeline, now: datetime) -> str:
+    step = _waiting_step(timeline, "retrying")
+    at = figures.clock(run.ready_at, now) if run.ready_at else "soon"
+    if step is None:
+        return f"A failed attempt is tried again at {at}."
+    reason = f": {step.error[1]}" if step.error and step.error[1] else ""
+    end = "" if reason.endswith((".", "!", "?")) else "."
+    return f"Attempt {step.tries} of {_named(step)} failed and is repeated at {at}{reason}{end}"
+
+
+def _event(run: Run, timeline: Timeline, now: datetime) -> str:
+    name = run.waiting_detail.rpartition(":")[2] or "an event"
+    until = f" until {figures.clock(run.ready_at, now)}" if run.ready_at else ""
+    return f"{_subject(timeline, 'waiting_event')} waits for “{name}” from outside{until}."
+
+
+def _child(run: Run, timeline: Timeline, now: datetime) -> str:
+    waiting = [step for step in timeline.steps if step.is_open and step.type == "child"]
+    if len(waiting) == 1:
+        return f"{_named(waiting[0]).capitalize()} waits for the run it started."
+    return f"It waits for {figures.plural(len(waiting), 'run')} it started."
+
+
+def _person(what: str) -> str:
+    return f"It waits for a person: {what}."
+
+
+def _operator(run: Run, timeline: Timeline, now: datetime) -> str:
+    kind, _, key = run.waiting_detail.partition(":")
+    if kind != "uncertain":
+        return _PARKED.get(kind, f"It waits for an operator: {kind.replace('_', ' ')}.")
+    step = timeline.by_key.get(key)
+    named = _named(step) if step else f"step {key}"
+    return (
+        f"Nobody can tell whether {named} happened: its worker was lost, or its answer, after it "
+        "began. It may have an effect, so it is not repeated until a person says what is true."
+    )
+
+
+_PARKED = {
+    "code_changed": "The agent's code no longer fits what this run recorded. Deploy the version it "
+    "began with, or fork it, then resume.",
+    "crash_loop": "It took its worker down again and again. Look at the last step before you resume.",
+    "payload": "A value could not be stored. Free space or shorten the value, then resume.",
+}
+
+_SENTENCES = {
+    WaitingFor.TIMER: _timer,
+    WaitingFor.RETRY: _retry,
+    WaitingFor.EVENT: _event,
+    WaitingFor.CHILD: _child,
+    WaitingFor.OPERATOR: _operator,
+    WaitingFor.APPROVAL: lambda *_: _person("an approval"),
+    WaitingFor.ANSWER: lambda *_: _person("an answer"),
+    WaitingFor.CREDENTIAL: lambda *_: _person("a credential to connect"),
+    WaitingFor.BUDGET: lambda *_: _person("a budget to raise"),
+}
+
+
+def _waiting_step(timeline: Timeline, status: str) -> Step | None:
+    found = [step for step in timeline.steps if step.status == status and step.is_open]
+    return min(found, key=lambda step: step.next_at or step.started_at) if found else None
+
+
+def _named(step: Step) -> str:
+    return f"step {step.number} {step.name}"
+
+
+def _subject(timeline: Timeline, status: str) -> str:
+    step = _waiting_step(timeline, status)
+    return _named(step).capitalize() if step else "It"
+
+
+def tell(line: Line) -> str:
+    """A journal row in a sentence."""
+    words = _TELL.get(line.kind)
+    return words(line) if words else line.text("message") or line.kind.replace(".", " ")
+
+
+def _took(line: Line) -> str:
+    if line.started_at:
+        return f" after {figures.span(line.at - line.started_at)}"
+    return ""
+
+
+def _because(line: Line) -> str:
+    return f": {line.error[1]}" if line.error and line.error[1] else ""
+
+
+def _try(line: Line) -> str:
+    return f", attempt {line.n}" if line.n > 1 else ""
+
+
+def _who(line: Line) -> str:
+    actor = line.text("actor") or line.text("by") or line.text("sender")
+    return f" by {actor}" if actor else ""
+
+
+def _worker(line: Line) -> str:
+    worker = line.meta.get("worker")
+    return f"Worker {worker}" if worker is not None else "A worker"
+
+
+def _again(line: Line) -> str:
+    at = line.text("next_at")
+    when = f"; again at {at[11:19]} UTC" if len(at) >= 19 else "; it is tried again"
+    return f"{line.name}: attempt {line.n} failed{_because(line)}{when}"
+
+
+def _settled(line: Line) -> str:
+    verdict = line.text("verdict").replace("_", " ")
+    return f"{line.name} was settled{_who(line)}" + (f": {verdict}" if verdict else "")
+
+
+_TELL = {
+    "run.created": lambda line: f"Run created{_who(line)}",
+    "run.started": lambda line: f"{_worker(line)} took the run",
+    "run.recovered": lambda line: f"The worker was lost; {_worker(line).lower()} took the run over",
+    "run.waiting": lambda line: "The run waits"
+    + (f" for {line.text('waiting_for')}" if line.text("waiting_for") else "")
+    + " and holds no worker",
+    "run.resumed": lambda line: f"The run goes on{_who(line)}",
+    "run.progress": lambda line: line.text("text") or line.text("message") or "Progress",
+    "run.cancel_requested": lambda line: f"Asked to stop{_who(line)}",
+    "run.succeeded": lambda line: "The agent returned its result",
+    "run.failed": lambda line: f"The run failed{_because(line)}",
+    "run.cancelled": lambda line: f"The run was cancelled{_who(line)}",
+    "run.expired": lambda line: "The run expired",
+    "run.forked": lambda line: f"Forked{_who(line)}",
+    "step.started": lambda line: f"{line.name} began{_try(line)}",
+    "step.intended": lambda line: f"{line.name} is about to act{_try(line)}; recorded before it may",
+    "step.retrying": _again,
+    "step.completed": lambda line: f"{line.name} returned{_took(line)}",
+    "step.failed": lambda line: f"{line.name} failed{_took(line)}{_because(line)}",
+    "step.settled": _settled,
+    "step.uncertain": lambda line: f"{line.name}: nobody can tell whether it happened",
+    "timer.started": lambda line: f"{line.name}: sleeping",
+    "timer.fired": lambda line: f"{line.name}: woke up{_took(line)}",
+    "event.awaited": lambda line: f"Waiting for event “{line.name}”",
+    "event.received": lambda line: f"Event “{line.name}” arrived{_who(line)}",
+    "child.started": lambda line: f"Subrun {line.name} started",
+    "child.finished": lambda line: f"Subrun {line.name} finished{_took(line)}",
+    "patch.marked": lambda line: f"Code change {line.name} marked",
+}
+
+KINDS = frozenset(_TELL)
