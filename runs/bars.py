@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
-from runs.statuses import LOOKS
+from runs.statuses import step_look
 from runs.timeline import Attempt, Step, Timeline
 
 GAP_SECONDS = 30
@@ -21,7 +21,6 @@ STRIP = 6.0
 MIN_WIDTH = 0.4
 BUCKETS = 400
 _NICE_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
-_WAITS = frozenset({"sleeping", "waiting_event", "waiting_child", "waiting_approval", "waiting_answer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def shapes(step: Step, on: Scale) -> list[Shape]:
 
 
 def _last(step: Step, attempt: Attempt, on: Scale) -> list[Shape]:
-    style = LOOKS[step.status].bar
+    style = step_look(step.status, step.type).bar
     if not step.is_open or not on.live:
         return [_piece(style, attempt, on)]
     if step.status == "retrying":
@@ -231,8 +230,3 @@ def _outline(levels: Sequence[int]) -> str:
 
 def _ticks_path(failed: Sequence[int]) -> str:
     return "".join(f"M{at} 0v30" for at, hit in enumerate(failed) if hit)
-
-
-def open_seconds(step: Step, now: datetime) -> timedelta:
-    """How long a step has taken until now, or took."""
-    return (step.ended_at or now) - step.started_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -10,7 +10,7 @@ from functools import cached_property
 from runs import bars, statuses, telling
 from runs.bars import Minimap, Scale, Shape
 from runs.models import Run
-from runs.statuses import LOOKS, Look
+from runs.statuses import Look, step_look
 from runs.telling import Why
 from runs.timeline import Line, Step, Timeline
 
@@ -84,11 +84,10 @@ _FAMILIES = {
 class RunDrawing:
     """A run at a moment: everything its page shows that follows from its row and its journal."""
 
-    def __init__(self, run: Run, timeline: Timeline, now: datetime, *, may_act: bool) -> None:
+    def __init__(self, run: Run, timeline: Timeline, now: datetime) -> None:
         self.run = run
         self.timeline = timeline
         self.now = now
-        self.may_act = may_act
 
     @cached_property
     def look(self) -> Look:
@@ -124,7 +123,7 @@ class RunDrawing:
         return timedelta(milliseconds=self.run.worked_ms)
 
     def row(self, step: Step) -> StepRow:
-        return StepRow(step, bars.shapes(step, self.scale), LOOKS[step.status])
+        return StepRow(step, bars.shapes(step, self.scale), step_look(step.status, step.type))
 
     def rows(self, steps: Iterable[Step]) -> list[StepRow]:
         return [self.row(step) for step in steps]
@@ -160,6 +159,11 @@ class Block:
     @property
     def height(self) -> int:
         return 28 * self.size
+
+
+def is_filtered(query: Mapping[str, str]) -> bool:
+    """Whether an address asks for some of the steps only."""
+    return bool(query.get("only") in ONLY or query.get("q"))
 
 
 def chosen(steps: Sequence[Step], only: str, words: str) -> list[Step]:

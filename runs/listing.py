@@ -5,33 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from runs.models import Run, RunStatus, WaitingFor
 
-if TYPE_CHECKING:
-    from agentops.accounts.models import User
-
 PAGE_SIZE = 50
 STUCK_AFTER = timedelta(minutes=5)
 _ID_LENGTH = 12
-
-
-def visible(viewer: User | AnonymousUser) -> QuerySet[Run]:
-    """The runs ``viewer`` may see: one's own, and for staff all."""
-    if not viewer.is_authenticated or not viewer.is_active:
-        return Run.objects.none()
-    return Run.objects.all() if viewer.is_staff else Run.objects.filter(owner=viewer)
-
-
-def may_act(viewer: User | AnonymousUser, run: Run) -> bool:
-    """Whether ``viewer`` may change what ``run`` does."""
-    return viewer.is_active and (viewer.is_staff or run.owner_id == viewer.pk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ from django.db import connection
 
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
-from runs.models import Blob, Journal, Run, RunPayload
+from runs.models import Blob, Journal, Phase, Run, RunPayload
 from runs.timeline import Line
+from runs.values import Stored, load, load_all
 
 _COLUMNS = ("seq", "key", "phase", "n", "kind", "name", "meta", "started_at", "at")
 SHOWN_BYTES = 32 * 1024
@@ -73,41 +73,25 @@ class Value:
     problem: str = ""
 
 
-def value_of(stored: int | None, data: bytes | None, *, blobs: dict[bytes, Blob]) -> Value | None:
-    """The readable form of a codec and its bytes, at most 32 KB of it."""
-    if stored is None or data is None:
-        return None
-    data = bytes(data)
-    if stored == codec.BLOB:
-        blob = blobs.get(data)
-        if blob is None:
-            return Value(problem="The value is no longer stored.")
-        stored, data = blob.codec, bytes(blob.data)
-    try:
-        return readable(codec.decode(stored, data))
-    except (PayloadError, ValueError, zlib.error) as error:
-        return Value(problem=f"The value cannot be read: {error}")
-
-
 def readable(value: object) -> Value:
-    """A value as indented JSON, or as it is when it is a text."""
-    text = value if isinstance(value, str) else _indented(value)
-    text = text.encode(errors="replace").decode()
-    size = len(text.encode())
-    shown = text if size <= SHOWN_BYTES else text.encode()[:SHOWN_BYTES].decode(errors="ignore")
-    return Value(text=shown, size=size, cut=size - len(shown.encode()))
+    """A value as indented JSON, or as it is when it is a text; at most 32 KB of it."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    raw = text.encode(errors="replace")
+    shown = raw[:SHOWN_BYTES].decode(errors="ignore")
+    return Value(text=shown, size=len(raw), cut=len(raw) - len(shown.encode()))
 
 
-def _indented(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def blobs_of(pairs: Iterable[tuple[int | None, bytes | None]]) -> dict[bytes, Blob]:
-    """The blobs that some stored values refer to, in one query or none."""
-    digests = [bytes(data) for stored, data in pairs if stored == codec.BLOB and data]
-    if not digests:
-        return {}
-    return {bytes(blob.digest): blob for blob in Blob.objects.filter(digest__in=digests)}
+def _read(pairs: list[Stored]) -> list[Value | None]:
+    """Stored values as text; one that is gone or broken says so and spoils no other."""
+    try:
+        loaded = load_all(pairs)
+    except (PayloadError, KeyError, ValueError, zlib.error) as error:
+        problem = Value(problem=f"The value cannot be read ({type(error).__name__}).")
+        return [problem if stored is not None else None for stored, _ in pairs]
+    return [
+        readable(value) if stored is not None else None
+        for value, (stored, _) in zip(loaded, pairs, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +104,13 @@ class StepValues:
 
 def step_values(run: Run, key: str) -> StepValues:
     """The recorded arguments and outcome of one step."""
-    rows = list(
-        Journal.objects.filter(run=run, key=key)
-        .order_by("seq")
-        .values_list("input_codec", "input", "codec", "data")
-    )
-    pairs = [(row[0], row[1]) for row in rows] + [(row[2], row[3]) for row in rows]
-    blobs = blobs_of(pairs)
-    inputs = [value_of(row[0], row[1], blobs=blobs) for row in rows]
-    outputs = [value_of(row[2], row[3], blobs=blobs) for row in rows]
-    return StepValues(
-        next((value for value in inputs if value), None),
-        next((value for value in reversed(outputs) if value), None),
-    )
+    rows = Journal.objects.filter(run=run, key=key).order_by("seq")
+    nothing: Stored = (None, None)
+    given, returned = nothing, nothing
+    for phase, *pairs in rows.values_list("phase", "input_codec", "input", "codec", "data"):
+        given = (pairs[0], pairs[1]) if given == nothing else given
+        returned = (pairs[2], pairs[3]) if phase == Phase.OUTCOME else returned
+    return StepValues(*_read([given, returned]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +127,18 @@ def run_values(run: Run) -> RunValues:
     payload = RunPayload.objects.filter(run=run).first()
     if payload is None:
         return RunValues()
-    given = (payload.input_codec, payload.input)
-    returned = (payload.output_codec, payload.output)
-    blobs = blobs_of([given, returned])
-    return RunValues(
-        value_of(*given, blobs=blobs), value_of(*returned, blobs=blobs), _error(payload)
+    given, returned = _read(
+        [(payload.input_codec, payload.input), (payload.output_codec, payload.output)]
     )
+    return RunValues(given, returned, _error(payload))
 
 
 def _error(payload: RunPayload) -> dict[str, str] | None:
-    if payload.error_codec is None or payload.error is None:
+    if payload.error_codec is None:
         return None
     try:
-        error = codec.decode(payload.error_codec, bytes(payload.error))
-    except (PayloadError, ValueError, zlib.error) as broken:
+        error = load(payload.error_codec, payload.error)
+    except (PayloadError, Blob.DoesNotExist, ValueError, zlib.error) as broken:
         return {"code": "unreadable", "message": str(broken)}
     fields = error if isinstance(error, dict) else {"message": str(error)}
     return {str(name): "" if text is None else str(text) for name, text in fields.items()}

@@ -45,6 +45,11 @@ LOOKS: dict[str, Look] = {
     "reduced": Look("succeeded, reduced", "circle-check", "green", "solid", reduced=True),
     "cancelled": Look("cancelled", "circle-slash", "stone", "empty"),
     "expired": Look("expired", "clock", "stone", "empty"),
+    # Steps only.
+    "completed": Look("completed", "circle-check", "green", "solid"),
+    "interrupted": Look("interrupted", "rotate-cw", "amber", "blocks"),
+    "abandoned": Look("abandoned", "circle-slash", "stone", "empty"),
+    "waiting": Look("waiting", "hourglass", "grey", "dashed"),
 }
 
 _WAITING = {
@@ -84,6 +89,19 @@ def look(run: Run, now: datetime) -> Look:
         until=run.ready_at if name == "retrying" else None,
         reduced=base.reduced,
     )
+
+
+_STEP_WAITS = {
+    "timer": "sleeping",
+    "event": "waiting_event",
+    "child": "waiting_child",
+    "ask": "waiting_answer",
+}
+
+
+def step_look(status: str, type: str) -> Look:
+    """How to show where a step stands."""
+    return LOOKS[_STEP_WAITS.get(type, status) if status == "waiting" else status]
 
 
 def _addition(run: Run, name: str, now: datetime) -> str:

@@ -59,11 +59,11 @@ def _queued(run: Run, now: datetime) -> str:
 
 def _timer(run: Run, timeline: Timeline, now: datetime) -> str:
     at = figures.clock(run.ready_at, now) if run.ready_at else "a later time"
-    return f"{_subject(timeline, 'sleeping')} sleeps until {at}."
+    return f"{_subject(timeline, 'timer')} sleeps until {at}."
 
 
 def _retry(run: Run, timeline: Timeline, now: datetime) -> str:
-    step = _waiting_step(timeline, "retrying")
+    step = _next([step for step in timeline.steps if step.status == "retrying"])
     at = figures.clock(run.ready_at, now) if run.ready_at else "soon"
     if step is None:
         return f"A failed attempt is tried again at {at}."
@@ -75,7 +75,7 @@ def _retry(run: Run, timeline: Timeline, now: datetime) -> str:
 def _event(run: Run, timeline: Timeline, now: datetime) -> str:
     name = run.waiting_detail.rpartition(":")[2] or "an event"
     until = f" until {figures.clock(run.ready_at, now)}" if run.ready_at else ""
-    return f"{_subject(timeline, 'waiting_event')} waits for “{name}” from outside{until}."
+    return f"{_subject(timeline, 'event')} waits for “{name}” from outside{until}."
 
 
 def _child(run: Run, timeline: Timeline, now: datetime) -> str:
@@ -121,8 +121,7 @@ _SENTENCES = {
 }
 
 
-def _waiting_step(timeline: Timeline, status: str) -> Step | None:
-    found = [step for step in timeline.steps if step.status == status and step.is_open]
+def _next(found: list[Step]) -> Step | None:
     return min(found, key=lambda step: step.next_at or step.started_at) if found else None
 
 
@@ -130,8 +129,8 @@ def _named(step: Step) -> str:
     return f"step {step.number} {step.name}"
 
 
-def _subject(timeline: Timeline, status: str) -> str:
-    step = _waiting_step(timeline, status)
+def _subject(timeline: Timeline, type: str) -> str:
+    step = _next([step for step in timeline.steps if step.is_open and step.type == type])
     return _named(step).capitalize() if step else "It"
 
 

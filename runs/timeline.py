@@ -104,13 +104,8 @@ class Step:
         return self.ended_at is None
 
 
-# A step's status after a row of this kind, where the kind alone decides.
-_STATUS = {
-    "step.uncertain": "uncertain",
-    "timer.started": "sleeping",
-    "event.awaited": "waiting_event",
-    "child.started": "waiting_child",
-}
+# A step that goes on is waiting if it is one of these, else running.
+_WAITS = frozenset({"timer", "event", "child", "ask"})
 _TYPES = {"timer": "timer", "event": "event", "child": "child", "patch": "patch"}
 
 
@@ -152,11 +147,12 @@ class Timeline:
         """A note may speak of a step; the end of a run ends what was under way."""
         if line.kind in _ENDS:
             return [_cut(step, line) for step in self.steps if step.is_open]
-        step = self.by_key.get(line.text("step") or line.text("key"))
-        if step is None or not step.is_open:
+        if line.kind == "run.recovered":
+            return [_lose(step, line) for step in self.steps if step.status == "running"]
+        step = self.by_key.get(line.key.partition("/")[2])
+        if line.kind != "step.uncertain" or step is None or not step.is_open:
             return []
-        step.status = _STATUS.get(line.kind, step.status)
-        step.last_seq = line.seq
+        step.status, step.error, step.last_seq = "uncertain", line.error, line.seq
         return [step]
 
     def _begin(self, line: Line) -> Step:
@@ -187,9 +183,9 @@ def _record(step: Step, line: Line) -> None:
         step.next_at = _moment(line.text("next_at"))
     elif line.phase == Phase.VOID:
         attempt.ended_at = line.at
-        step.status, step.error, step.ended_at = "queued", None, None
+        step.status, step.error, step.ended_at = "retrying", None, None
     else:
-        step.status, step.next_at = _STATUS.get(line.kind, "running"), None
+        step.status, step.next_at = "waiting" if step.type in _WAITS else "running", None
 
 
 def _attempt(step: Step, line: Line) -> Attempt:
@@ -211,15 +207,21 @@ def _close(step: Step, attempt: Attempt, line: Line) -> None:
     attempt.ended_at = step.ended_at = line.at
     attempt.error = step.error = line.error
     step.next_at = None
-    step.status = "failed" if failed else "succeeded"
+    step.status = "failed" if failed else "completed"
     step.settled = line.kind == "step.settled"
 
 
 def _cut(step: Step, line: Line) -> Step:
     step.ended_at, step.last_seq = line.at, line.seq
-    step.status = "uncertain" if step.status == "uncertain" else "cancelled"
+    step.status = "uncertain" if step.status == "uncertain" else "abandoned"
     for attempt in step.attempts:
         attempt.ended_at = attempt.ended_at or line.at
+    return step
+
+
+def _lose(step: Step, line: Line) -> Step:
+    """The worker that was at the step is gone."""
+    step.status, step.last_seq = "interrupted", line.seq
     return step
 
 

@@ -1,0 +1,1 @@
+"""The console's shell: what surrounds every page, signing in, and pages for when things fail."""

@@ -1,0 +1,148 @@
+"""What surrounds every page: the rail, the theme, the reader's time zone."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from agentops.environment import release
+
+YEAR_SECONDS = 365 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place of the console. It appears in the rail once its address exists."""
+
+    url_name: str
+    label: str
+    icon: str
+    key: str
+    staff_only: bool = False
+
+
+PLACES = (
+    Place("overview", "Overview", "house", "o"),
+    Place("inbox", "Inbox", "inbox", "i"),
+    Place("runs", "Runs", "list-tree", "r"),
+    Place("conversations", "Conversations", "messages-square", "v"),
+    Place("agents", "Agents", "bot", "a"),
+    Place("costs", "Costs", "wallet", "c"),
+    Place("mails", "Mail", "mail", "m"),
+    Place("credentials", "Credentials", "key-round", "d"),
+    Place("audit", "Audit", "scroll-text", "u"),
+    Place("settings", "Settings", "settings", "s"),
+    Place("system", "System", "server", "y", staff_only=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RailItem:
+    """A place as a link, and whether the page shown is it or lies in it."""
+
+    label: str
+    icon: str
+    key: str
+    href: str
+    current: bool
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A choice of colours, as the button that chooses it."""
+
+    value: str
+    label: str
+    icon: str
+
+
+_THEMES = {
+    "": Theme("light", "Light theme", "sun"),
+    "light": Theme("dark", "Dark theme", "moon"),
+    "dark": Theme("system", "System theme", "monitor"),
+}
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context of every page."""
+    theme = request.COOKIES.get("theme", "")
+    theme = theme if theme in {"light", "dark"} else ""
+    return {
+        "theme": theme,
+        "next_theme": _THEMES[theme],
+        "zone": timezone.get_current_timezone_name(),
+        "instance": settings.AGENTOPS_INSTANCE,
+        "production": settings.AGENTOPS_PRODUCTION,
+        "build": release(),
+        "rail": _rail(request),
+    }
+
+
+def _rail(request: HttpRequest) -> list[RailItem]:
+    is_staff = bool(getattr(getattr(request, "user", None), "is_staff", False))
+    return [
+        RailItem(
+            place.label, place.icon, place.key, href,
+            current=request.path.startswith(href), exact=request.path == href,
+        )
+        for place, href in _addresses()
+        if is_staff or not place.staff_only
+    ]  # fmt: skip
+
+
+@cache
+def _addresses() -> list[tuple[Place, str]]:
+    found = []
+    for place in PLACES:
+        try:
+            found.append((place, reverse(place.url_name)))
+        except NoReverseMatch:
+            continue
+    return found
+
+
+class ZoneMiddleware:
+    """Times are shown in the reader's zone, which the browser tells in a cookie."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with timezone.override(zone(request.COOKIES.get("zone", ""))):
+            return self.get_response(request)
+
+
+@cache
+def _known_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def zone(name: str) -> zoneinfo.ZoneInfo:
+    """The zone called ``name``; UTC if there is none."""
+    return zoneinfo.ZoneInfo(name if name in _known_zones() else "UTC")
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Choose light, dark or what the system says, and go back."""
+    back = request.POST.get("next", "/")
+    allowed = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+    answer = redirect(back if allowed else "/")
+    chosen = request.POST.get("theme", "")
+    if chosen in {"light", "dark"}:
+        answer.set_cookie("theme", chosen, max_age=YEAR_SECONDS, samesite="Lax")
+    else:
+        answer.delete_cookie("theme", samesite="Lax")
+    return answer

@@ -1,0 +1,21 @@
+"""Addresses of the pages about runs and agents."""
+
+from __future__ import annotations
+
+from django.urls import path
+from django.views.generic import RedirectView
+
+from runs.views import actions, agents, lists, page
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="runs"), name="home"),
+    path("runs/", lists.runs, name="runs"),
+    path("runs/<str:public_id>/", page.run, name="run"),
+    path("runs/<str:public_id>/block/<int:number>/", page.block, name="run-block"),
+    path("runs/<str:public_id>/cancel/", actions.cancel, name="run-cancel"),
+    path("runs/<str:public_id>/resume/", actions.resume, name="run-resume"),
+    path("runs/<str:public_id>/settle/", actions.settle, name="run-settle"),
+    path("agents/", agents.agents, name="agents"),
+    path("agents/<str:name>/", agents.agent, name="agent"),
+    path("agents/<str:name>/start/", agents.start, name="agent-start"),
+]

@@ -1,0 +1,79 @@
+"""What people do to a run from its page. Each is a POST that may be repeated without harm."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from agentops.accounts.access import Action
+from agentops.sdk.errors import AgentopsError
+from runs import services
+from runs.models import Run
+from runs.services import Verdict
+from runs.views.signing import actor, signed_in, the_run
+
+
+@require_POST
+@signed_in
+def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Stop a run and everything it started."""
+    run = the_run(request, public_id, Action.CONTROL)
+    by_operator = run.owner_id != request.user.pk
+    note = request.POST.get("note", "")
+    services.cancel_run(run=run, actor=actor(request), by_operator=by_operator, note=note)
+    return redirect("run", public_id)
+
+
+@require_POST
+@signed_in
+def resume(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Let a parked run go on."""
+    run = the_run(request, public_id, Action.OPERATE)
+    try:
+        services.resume_run(run=run, actor=actor(request))
+    except AgentopsError as refused:
+        messages.error(request, str(refused), extra_tags="bad")
+    return redirect("run", public_id)
+
+
+@require_POST
+@signed_in
+def settle(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Say what became of an uncertain step."""
+    run = the_run(request, public_id, Action.OPERATE)
+    verdict = request.POST.get("verdict", "")
+    if verdict not in Verdict:
+        messages.error(request, "Choose what is true, then settle.", extra_tags="bad")
+        return redirect("run", public_id)
+    try:
+        _settle(request, run, Verdict(verdict))
+    except AgentopsError as refused:
+        messages.error(request, str(refused), extra_tags="bad")
+    return redirect("run", public_id)
+
+
+def _settle(request: HttpRequest, run: Run, verdict: Verdict) -> None:
+    happened = verdict is Verdict.HAPPENED
+    services.settle_step(
+        run=run,
+        key=request.POST.get("key", ""),
+        verdict=verdict,
+        actor=actor(request),
+        result=typed(request.POST.get("result", "")) if happened else None,
+        reference=request.POST.get("reference", "")[:200],
+    )
+
+
+def typed(text: str) -> object:
+    """What somebody typed: JSON where it is JSON, else the text; nothing for nothing."""
+    if not text.strip():
+        return None
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return value

@@ -1,0 +1,218 @@
+"""The page of a run: timeline, journal, related runs, and the panel of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from agentops.accounts.access import visible_to
+from runs import drawing, reading, settling, troubles
+from runs.drawing import BLOCK, EventRow, RunDrawing, StepRow
+from runs.models import Run, RunStatus
+from runs.reading import StepValues
+from runs.timeline import Step, Timeline
+from runs.views.lists import RunRow, Tab, run_rows
+from runs.views.signing import person, signed_in, the_run
+
+EVENTS_PER_PAGE = 100
+RELATED_SHOWN = 50
+VIEWS = {"timeline": "runs/_timeline.html", "journal": "runs/_journal.html", "related": "runs/_related.html"}
+_KEYS = {"timeline": "t", "journal": "l", "related": "e"}
+
+
+@require_safe
+@signed_in
+def run(request: HttpRequest, public_id: str) -> HttpResponse:
+    """One run. ``view``, ``step``, ``only``, ``q`` and the journal's cursor are in the address."""
+    shown = the_run(request, public_id)
+    drawn = _draw(shown)
+    if request.headers.get("HX-Target") == "panel":
+        return _panel_only(request, drawn)
+    view = request.GET.get("view", "timeline")
+    context = _common(drawn, view if view in VIEWS else "timeline")
+    context |= _PARTS[context["view"]](request, drawn)
+    return render(request, "runs/page.html", context)
+
+
+@require_safe
+@signed_in
+def block(request: HttpRequest, public_id: str, number: int) -> HttpResponse:
+    """A hundred rows of the timeline."""
+    drawn = _draw(the_run(request, public_id))
+    steps = _chosen(request, drawn)
+    if number * BLOCK >= len(steps):
+        raise Http404
+    part = drawing.blocks(drawn, steps, number)[number]
+    context = {"drawing": drawn, "run": drawn.run, "now": drawn.now, "block": part}
+    return render(request, "runs/_block.html", context)
+
+
+def _draw(shown: Run) -> RunDrawing:
+    return RunDrawing(shown, Timeline(reading.lines(shown)), timezone.now())
+
+
+def _common(drawn: RunDrawing, view: str) -> dict[str, Any]:
+    shown = drawn.run
+    values = reading.run_values(shown) if shown.is_final else reading.RunValues()
+    failed = shown.status == RunStatus.FAILED
+    return {
+        "drawing": drawn,
+        "run": shown,
+        "now": drawn.now,
+        "view": view,
+        "view_template": VIEWS[view],
+        "watched": view,
+        "tabs": _tabs(drawn, view),
+        "trouble": troubles.explain(shown.stop_reason, values.error or {}) if failed else None,
+        "output": values.output,
+        "consequences": settling.consequences(drawn),
+        "settling": settling.question(drawn),
+    }
+
+
+def _tabs(drawn: RunDrawing, view: str) -> list[Tab]:
+    path = reverse("run", args=[drawn.run.public_id])
+    tallies = {"timeline": len(drawn.timeline.steps), "journal": drawn.timeline.seq, "related": None}
+    return [
+        Tab(
+            label=name.capitalize(),
+            href=path if name == "timeline" else f"{path}?view={name}",
+            current=name == view,
+            tally=tallies[name],
+            name=name,
+            key=_KEYS[name],
+        )
+        for name in VIEWS
+    ]
+
+
+# -- timeline ------------------------------------------------------------------------------------
+
+
+def _timeline(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
+    steps = _chosen(request, drawn)
+    selected = _selected(request, drawn)
+    only, words = request.GET.get("only", ""), request.GET.get("q", "")
+    return {
+        "only": only if only in drawing.ONLY else "",
+        "words": words,
+        "only_choices": drawing.ONLY.items(),
+        "keep": urlencode({k: v for k, v in (("only", only), ("q", words)) if v}),
+        "shown": steps,
+        "blocks": drawing.blocks(drawn, steps, _opened(drawn, steps, selected)),
+        "selected": selected.number if selected else 0,
+        "panel": _panel(drawn, selected) if selected else None,
+    }
+
+
+def _chosen(request: HttpRequest, drawn: RunDrawing) -> list[Step]:
+    return drawing.chosen(
+        drawn.timeline.steps, request.GET.get("only", ""), request.GET.get("q", "")
+    )
+
+
+def _selected(request: HttpRequest, drawn: RunDrawing) -> Step | None:
+    """The step of the address; without one, the step a failed run failed at."""
+    number = request.GET.get("step", "")
+    if number.isdecimal() and len(number) < 7:
+        return drawn.step(int(number))
+    return drawn.failing if not number and not drawing.is_filtered(request.GET) else None
+
+
+def _opened(drawn: RunDrawing, steps: list[Step], selected: Step | None) -> int:
+    """The block that matters: of the selected step, else the newest of a live run."""
+    if selected and selected in steps:
+        return steps.index(selected) // BLOCK
+    return 0 if drawn.run.is_final or not steps else (len(steps) - 1) // BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Everything about one step."""
+
+    row: StepRow
+    values: StepValues
+    events: list[EventRow]
+
+
+def _panel(drawn: RunDrawing, step: Step) -> Panel:
+    about = reading.lines_of_step(drawn.run, step.key)
+    return Panel(drawn.row(step), reading.step_values(drawn.run, step.key), drawing.events(about))
+
+
+def _panel_only(request: HttpRequest, drawn: RunDrawing) -> HttpResponse:
+    number = request.GET.get("step", "")
+    step = drawn.step(int(number)) if number.isdecimal() and len(number) < 7 else None
+    if step is None:
+        return HttpResponse()
+    context = {"drawing": drawn, "run": drawn.run, "now": drawn.now, "panel": _panel(drawn, step)}
+    return render(request, "runs/_panel.html", context)
+
+
+# -- journal -------------------------------------------------------------------------------------
+
+
+def _journal(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
+    total = drawn.timeline.seq
+    first = min(_first_shown(request, total), max(total, 1))
+    lines = reading.lines(drawn.run, after=first - 1, limit=EVENTS_PER_PAGE)
+    last = lines[-1].seq if lines else 0
+    return {
+        "events": drawing.events(lines),
+        "last_seq": last,
+        "last_page": last >= total,
+        "earlier": max(first - EVENTS_PER_PAGE, 1) if first > 1 else 0,
+        "later": last + 1 if last < total else 0,
+    }
+
+
+def _first_shown(request: HttpRequest, total: int) -> int:
+    """The first event of the page: the newest hundred, unless the address names a place."""
+    for name, back in (("from", 0), ("at", EVENTS_PER_PAGE // 2)):
+        number = request.GET.get(name, "")
+        if number.isdecimal() and len(number) < 10:
+            return max(int(number) - back, 1)
+    return max(total - EVENTS_PER_PAGE + 1, 1)
+
+
+# -- related -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Runs that have to do with this one in one way."""
+
+    title: str
+    hint: str
+    none: str
+    rows: list[RunRow]
+    more: bool = False
+
+
+def _related(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
+    shown = drawn.run
+    mine = visible_to(person(request), Run.objects.select_related("owner"))
+    above = [pk for pk in (shown.parent_id, shown.forked_from_id) if pk]
+    groups = (
+        ("Came from", "the run that started it, or that it was forked from",
+         "It was not started by another run.", mine.filter(pk__in=above)),
+        ("Subruns", "runs that it started", "It started no other run.", mine.filter(parent=shown)),
+        ("Forks", "runs that begin with its record", "Nobody forked it.",
+         mine.filter(forked_from=shown)),
+    )  # fmt: skip
+    related = []
+    for title, hint, none, found in groups:
+        rows = list(found.order_by("id")[: RELATED_SHOWN + 1])
+        kept = run_rows(rows[:RELATED_SHOWN], drawn.now)
+        related.append(Related(title, hint, none, kept, len(rows) > RELATED_SHOWN))
+    return {"related": related}
+
+
+_PARTS = {"timeline": _timeline, "journal": _journal, "related": _related}

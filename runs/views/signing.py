@@ -1,0 +1,52 @@
+"""What every page of the console asks first: who is it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from agentops.accounts.access import Action, NotFound
+from agentops.accounts.models import User
+from runs import queries
+from runs.models import Run
+
+P = ParamSpec("P")
+Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def signed_in(page: Page[P]) -> Page[P]:
+    """Send people who are not signed in to sign in and back; tell a region of a page so."""
+
+    @wraps(page)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.user.is_authenticated:
+            return page(request, *args, **kwargs)
+        if request.headers.get("HX-Request"):
+            return render(request, "_signed_out.html", status=401)
+        return redirect_to_login(request.get_full_path())
+
+    return guarded
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in; only for pages behind :func:`signed_in`."""
+    assert isinstance(request.user, User)  # noqa: S101 - narrows the type
+    return request.user
+
+
+def the_run(request: HttpRequest, public_id: str, action: Action = Action.VIEW) -> Run:
+    """The run of an address, or 404 for what is not theirs."""
+    try:
+        return queries.get_run(public_id=public_id, viewer=person(request), action=action)
+    except NotFound as missing:
+        raise Http404(str(missing)) from missing
+
+
+def actor(request: HttpRequest) -> str:
+    """The words for who did something, as kept in the journal."""
+    return person(request).get_username()
