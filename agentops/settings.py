@@ -30,6 +30,10 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=list(environment.LO
 AGENTOPS_PRODUCTION: bool = env.bool(
     "AGENTOPS_PRODUCTION", default=not all(map(environment.is_loopback, ALLOWED_HOSTS))
 )
+# What people call this installation; in page titles and mail subjects.
+AGENTOPS_INSTANCE: str = env.str(
+    "AGENTOPS_INSTANCE", default=urlsplit(AGENTOPS_PUBLIC_URL).hostname or "this machine"
+)
 SECRET_KEY: str = env.str("SECRET_KEY", default="")
 AGENTOPS_FIELD_KEYS: list[str] = env.list("AGENTOPS_FIELD_KEYS", default=[])
 if AGENTOPS_PRODUCTION:
@@ -113,6 +117,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "agentops.views.shell.ZoneMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "agentops.urls"
@@ -128,6 +133,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "agentops.views.shell.shell",
             ],
         },
     }
@@ -179,6 +185,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "signed-out"
+CSRF_FAILURE_VIEW = "agentops.views.failures.form_too_old"
+AXES_LOCKOUT_TEMPLATE = "account/locked_out.html"
 # Ten wrong passwords lock a name at an address for a quarter of an hour; nobody is locked out by
 # others who guess from elsewhere.
 AXES_FAILURE_LIMIT = 10

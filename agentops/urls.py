@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import TemplateView
+
+from agentops.views import account, gallery, shell
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("runs.urls")),
+    path("sign-in/", account.SignIn.as_view(), name="login"),
+    path("sign-out/", account.SignOut.as_view(), name="logout"),
+    path(
+        "signed-out/",
+        TemplateView.as_view(template_name="account/signed_out.html"),
+        name="signed-out",
+    ),
+    path("settings/password/", account.Password.as_view(), name="password"),
+    path("settings/theme/", shell.theme, name="theme"),
+    path("system/gallery/", gallery.gallery, name="gallery"),
     path("admin/", admin.site.urls),
 ]
+
+handler403 = "agentops.views.failures.refused"
+handler404 = "agentops.views.failures.missing"
+handler500 = "agentops.views.failures.our_fault"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from agentops.environment import release
 
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -43,7 +43,7 @@ PLACES = (
     Place("credentials", "Credentials", "key-round", "d"),
     Place("audit", "Audit", "scroll-text", "u"),
     Place("settings", "Settings", "settings", "s"),
-    Place("system", "System", "server", "y", staff_only=True),
+    Place("gallery", "Gallery", "server", "y", staff_only=True),
 )
 
 
@@ -85,9 +85,19 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "zone": timezone.get_current_timezone_name(),
         "instance": settings.AGENTOPS_INSTANCE,
         "production": settings.AGENTOPS_PRODUCTION,
-        "build": release(),
+        "build": build(),
         "rail": _rail(request),
     }
+
+
+@cache
+def build() -> str:
+    """Changes whenever pages of this release are drawn differently from those of another."""
+    digest = hashlib.sha256()
+    for folder in (settings.BASE_DIR / "templates", settings.BASE_DIR / "static/console"):
+        for file in sorted(folder.rglob("*.*")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _rail(request: HttpRequest) -> list[RailItem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Q
@@ -21,6 +22,22 @@ from runs.models import Run, RunStatus
 from runs.views.lists import run_rows
 from runs.views.signing import actor, person, signed_in
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a page shows of an agent. Templates would call the definition itself."""
+
+    name: str
+    description: str
+    version: str
+    queue: str
+    tools: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, agent: AgentDefinition) -> Card:
+        tools = [(tool.name, str(tool.effect)) for tool in agent.tools]
+        return cls(agent.name, agent.description, agent.version, agent.queue, tools)
+
+
 _LIVE = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING]
 RECENT = 10
 
@@ -34,7 +51,9 @@ def agents(request: HttpRequest) -> HttpResponse:
         live=Count("id", filter=Q(status__in=_LIVE)), last=Max("created_at")
     )
     known = {row["agent"]: row for row in counted}
-    tiles = [{"agent": agent, "counts": known.get(agent.name)} for agent in catalog().agents()]
+    tiles = [
+        {"agent": Card.of(agent), "counts": known.get(agent.name)} for agent in catalog().agents()
+    ]
     context = {"tiles": tiles, "problems": catalog().problems(), "now": timezone.now()}
     return render(request, "agents/list.html", context)
 
@@ -100,7 +119,7 @@ def _context(request: HttpRequest, agent: AgentDefinition, form: InputForm) -> d
     mine = visible_to(person(request), Run.objects.filter(agent=agent.name))
     recent = listing.page(mine).runs[:RECENT]
     return {
-        "agent": agent,
+        "agent": Card.of(agent),
         "form": form,
         "start_key": request.POST.get("start_key") or secrets.token_hex(16),
         "rows": run_rows(recent, now),

@@ -1,0 +1,108 @@
+"""Every partial in every status, for staff: what the console can look like, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from django.contrib.auth.decorators import user_passes_test
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from runs import drawing, statuses, troubles
+from runs.drawing import RunDrawing
+from runs.models import Phase, Run, RunStatus, StopReason, WaitingFor
+from runs.timeline import Line, Timeline
+from runs.views.lists import RunRow
+
+NOW = datetime(2026, 11, 23, 14, 2, 11, tzinfo=UTC)
+LONG = "A title that is far too long for its column because somebody pasted a whole sentence " * 2
+RIGHT_TO_LEFT = "تسوية فواتير نوفمبر"
+
+
+@require_safe
+@user_passes_test(lambda user: user.is_active and user.is_staff)
+def gallery(request: HttpRequest) -> HttpResponse:
+    """Draw all there is, from made-up records that are stored nowhere."""
+    drawn = RunDrawing(_run(status=RunStatus.RUNNING), Timeline(_lines()), NOW)
+    context = {
+        "now": NOW,
+        "drawing": drawn,
+        "rows": [RunRow(run, statuses.look(run, NOW)) for run in _runs()],
+        "steps": drawn.rows(drawn.timeline.steps),
+        "events": drawing.events(_lines()),
+        "heads": [RunDrawing(run, Timeline(_lines()), NOW) for run in _runs()],
+        "troubles": [troubles.explain(reason, {}) for reason in StopReason.values],
+    }
+    return render(request, "system/gallery.html", context)
+
+
+def _run(**fields: object) -> Run:
+    run = Run(
+        pk=1, public_id="run_8fk2q0ab3m4n5p6q7r8s", agent="invoice-clerk", agent_version="14",
+        title="Reconcile November invoices", started_by="ana", steps=14, retries=2,
+        worked_ms=242_000, progress="Matching 31 of 48 invoices", degraded=[], crash_count=0,
+        waiting_detail="", stop_reason="", waiting_for="", owner=None,
+        created_at=NOW - timedelta(minutes=16), status_at=NOW - timedelta(minutes=12),
+        last_progress_at=NOW - timedelta(minutes=1), ready_at=NOW + timedelta(seconds=18),
+    )  # fmt: skip
+    for name, value in fields.items():
+        setattr(run, name, value)
+    return run
+
+
+def _runs() -> list[Run]:
+    """A run in every status, each with an id of its own."""
+    runs = list(_statuses())
+    for number, run in enumerate(runs):
+        run.public_id = f"run_{number:020d}"
+    return runs
+
+
+def _statuses() -> Iterator[Run]:
+    yield _run(status=RunStatus.QUEUED, title=LONG, ready_at=NOW)
+    yield _run(status=RunStatus.RUNNING, title=RIGHT_TO_LEFT)
+    yield _run(status=RunStatus.RUNNING, cancel_requested_at=NOW)
+    for reason in WaitingFor.values:
+        yield _run(status=RunStatus.WAITING, waiting_for=reason, waiting_detail="uncertain:pay#1")
+    for detail in ("code_changed", "crash_loop", "payload"):
+        yield _run(status=RunStatus.WAITING, waiting_for="operator", waiting_detail=detail)
+    for status, reason in (
+        (RunStatus.SUCCEEDED, StopReason.COMPLETED),
+        (RunStatus.FAILED, StopReason.RETRIES_EXHAUSTED),
+        (RunStatus.CANCELLED, StopReason.CANCELLED_BY_USER),
+        (RunStatus.EXPIRED, StopReason.TIMEOUT),
+    ):
+        yield _run(status=status, stop_reason=reason, finished_at=NOW)
+    yield _run(status=RunStatus.SUCCEEDED, stop_reason="completed", finished_at=NOW,
+               degraded=["geocoder"])  # fmt: skip
+
+
+def _lines() -> list[Line]:
+    """One step in every status a step can have."""
+    made: list[Line] = []
+
+    def add(second: float, key: str, phase: int, kind: str, n: int = 0, **meta: object) -> None:
+        name = key.lstrip("@").partition("#")[0]
+        at = NOW - timedelta(minutes=16) + timedelta(seconds=second)
+        made.append(Line(len(made) + 1, key, phase, n, kind, name, dict(meta), None, at))
+
+    tool = {"type": "tool", "effect": "read"}
+    failed = {"error": {"code": "timeout", "message": "No result within 10 s."}}
+    add(0, "@run.created", Phase.NOTE, "run.created", by="ana")
+    add(0.1, "@run.started", Phase.NOTE, "run.started", 1, worker=7)
+    add(4, "fetch_page#1", Phase.OUTCOME, "step.completed", attempt=1, duration_ms=3800, **tool)
+    add(9, "match#1", Phase.FAILED, "step.retrying", 1, next_at=(NOW).isoformat(), **tool, **failed)
+    add(13, "match#1", Phase.OUTCOME, "step.failed", attempt=2, **tool, **failed)
+    add(14, "geocode#1", Phase.FAILED, "step.retrying", 1, **tool, **failed)
+    add(15, "pay#1", Phase.INTENT, "step.intended", 1, type="tool", effect="once")
+    add(16, "@step.uncertain/pay#1", Phase.NOTE, "step.uncertain", 1, type="tool", effect="once")
+    add(17, "nap#1", Phase.STARTED, "timer.started", 1, type="timer")
+    add(18, "paid#1", Phase.STARTED, "event.awaited", 1, type="event")
+    add(19, "clerk#1", Phase.STARTED, "child.started", 1, type="child")
+    add(20, "which_account#1", Phase.STARTED, "step.started", 1, type="ask")
+    add(21, "send_mail#1", Phase.INTENT, "step.intended", 1, type="tool", effect="once")
+    add(22, "send_mail#1", Phase.OUTCOME, "step.settled", verdict="happened", by="bo")
+    add(23, "crawl/page#1", Phase.STARTED, "step.started", 1, **tool)
+    return made
