@@ -20,7 +20,25 @@ GAP_WIDTH = 4.0
 STRIP = 6.0
 MIN_WIDTH = 0.4
 BUCKETS = 400
-_NICE_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
+_NICE_SECONDS = (
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14400,
+    28800,
+    86400,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,10 @@ def scale(timeline: Timeline, *, live: bool) -> Scale:
 def _idle(start: datetime, length: float, timeline: Timeline) -> list[tuple[float, float]]:
     """Stretches, in seconds after the start, that are long enough to collapse."""
     busy = sorted(
-        ((a.started_at - start).total_seconds(), ((a.ended_at or timeline.last_at) - start).total_seconds())
+        (
+            (a.started_at - start).total_seconds(),
+            ((a.ended_at or timeline.last_at) - start).total_seconds(),
+        )
         for step in timeline.steps
         for a in step.attempts
         if step.type not in _QUIET_TYPES and timeline.last_at
@@ -150,8 +171,10 @@ def _ticks(
     """About four marks at round numbers of seconds of work; none where a gap would mislead."""
     if len(pieces) != 1:
         return (Tick(0.0, 0.0),)
-    apart = next((n for n in _NICE_SECONDS if domain / n <= 5), 86400) if domain >= 2 else domain / 2
-    marks = [i * apart for i in range(int(domain / apart) + 1)]
+    apart = (
+        next((n for n in _NICE_SECONDS if domain / n <= 5), 86400) if domain >= 2 else domain / 2
+    )
+    marks = [i * apart for i in range(int(domain / apart) + 1) if i * apart <= 0.92 * domain]
     return tuple(Tick(round(width * mark / domain, 2), mark) for mark in marks)
 
 
@@ -161,7 +184,9 @@ def shapes(step: Step, on: Scale) -> list[Shape]:
     ordered = sorted(step.attempts, key=lambda attempt: attempt.n)
     for attempt, following in pairwise(ordered):
         drawn.append(_piece("tried", attempt, on))
-        pause = Shape("between", drawn[-1].end, max(on.x(following.started_at) - drawn[-1].end, 0.0))
+        pause = Shape(
+            "between", drawn[-1].end, max(on.x(following.started_at) - drawn[-1].end, 0.0)
+        )
         drawn.append(pause)
     return [*drawn, *_last(step, ordered[-1], on)] if ordered else drawn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -176,7 +176,7 @@ def chosen(steps: Sequence[Step], only: str, words: str) -> list[Step]:
     return found
 
 
-_ONLY = {
+_ONLY: dict[str, Callable[[Step], bool]] = {
     "failed": lambda step: step.error is not None or step.status == "uncertain",
     "effects": lambda step: step.effect in _EFFECTS,
     "tools": lambda step: step.type == "tool",
@@ -197,3 +197,22 @@ def blocks(drawing: RunDrawing, steps: Sequence[Step], opened: int) -> list[Bloc
 def events(lines: Iterable[Line]) -> list[EventRow]:
     """Journal rows as people read them."""
     return [EventRow(line, telling.tell(line)) for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as a row of a list."""
+
+    run: Run
+    look: Look
+    matches: bool = True
+
+    @property
+    def now(self) -> str:
+        """What it does now, in its own words; nothing for one that is over."""
+        return "" if self.run.is_final else self.run.progress
+
+
+def run_rows(runs: list[Run], now: datetime) -> list[RunRow]:
+    """Rows for some runs."""
+    return [RunRow(run, statuses.look(run, now)) for run in runs]

@@ -70,7 +70,7 @@ def money(amount: Decimal | None) -> str:
         return UNKNOWN
     if amount == 0:
         return "$0"
-    sign, size = ("−" if amount < 0 else ""), abs(amount)
+    sign, size = ("\N{MINUS SIGN}" if amount < 0 else ""), abs(amount)
     if size >= 1:
         return f"{sign}${size:,.2f}"
     if size >= Decimal("0.01"):

@@ -61,16 +61,15 @@ class InputForm:
         value: dict[str, object] = {}
         shown = []
         for item in self.fields:
-            typed = posted.get(item.name, "")
-            item = replace(item, value=typed)
+            typed, wrong = posted.get(item.name, ""), ""
             try:
                 if typed.strip() or item.kind == "check":
                     value[item.name] = item.read(typed)
                 elif item.required:
-                    item = replace(item, wrong="This is needed.")
+                    wrong = "This is needed."
             except Unreadable as error:
-                item = replace(item, wrong=str(error))
-            shown.append(item)
+                wrong = str(error)
+            shown.append(replace(item, value=typed, wrong=wrong))
         form = replace(self, fields=tuple(shown))
         return (None if any(item.wrong for item in shown) else value), form
 

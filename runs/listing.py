@@ -166,7 +166,9 @@ def tallies(runs: QuerySet[Run]) -> dict[str, int]:
     """How many unfinished runs each built-in view holds, in one query."""
     live = runs.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING])
     shown = [name for name in VIEWS if name != "failing"]
-    counted = live.aggregate(**{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown})
+    counted = live.aggregate(
+        **{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown}
+    )
     return {name: int(counted[name]) for name in shown}
 
 

@@ -57,7 +57,9 @@ def new_lines(seen: dict[int, int]) -> dict[int, list[Line]]:
     return found
 
 
-def _line(seq: int, key: str, phase: int, n: int, kind: str, name: str, meta: Any, *when: Any) -> Line:
+def _line(
+    seq: int, key: str, phase: int, n: int, kind: str, name: str, meta: Any, *when: Any
+) -> Line:
     if isinstance(meta, str):
         meta = codec.decode(codec.JSON, meta.encode())
     return Line(seq, key, phase, n, kind, name, meta if isinstance(meta, dict) else {}, *when)
@@ -65,7 +67,7 @@ def _line(seq: int, key: str, phase: int, n: int, kind: str, name: str, meta: An
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A stored value as text. ``cut`` bytes were left out; ``problem`` says why there is no text."""
+    """A stored value as text. ``cut`` bytes are left out; ``problem``: why there is no text."""
 
     text: str = ""
     size: int = 0
@@ -107,9 +109,9 @@ def step_values(run: Run, key: str) -> StepValues:
     rows = Journal.objects.filter(run=run, key=key).order_by("seq")
     nothing: Stored = (None, None)
     given, returned = nothing, nothing
-    for phase, *pairs in rows.values_list("phase", "input_codec", "input", "codec", "data"):
-        given = (pairs[0], pairs[1]) if given == nothing else given
-        returned = (pairs[2], pairs[3]) if phase == Phase.OUTCOME else returned
+    for row in rows.only("phase", "input_codec", "input", "codec", "data"):
+        given = (row.input_codec, row.input) if row.input_codec is not None else given
+        returned = (row.codec, row.data) if row.phase == Phase.OUTCOME else returned
     return StepValues(*_read([given, returned]))
 
 

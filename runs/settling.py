@@ -60,16 +60,16 @@ def _quarantine(step: Step, attempt: Attempt, now: datetime) -> str:
     over_at = step.deadline_at + timedelta(seconds=GRACE_SECONDS) if step.deadline_at else None
     if over_at and over_at < now:
         return ""
-    worker = Worker.objects.filter(pk=attempt.worker).first() if _is_id(attempt.worker) else None
+    worker = (
+        Worker.objects.filter(pk=attempt.worker).first()
+        if isinstance(attempt.worker, int)
+        else None
+    )
     if worker is not None and worker.exited_at:
         return ""
     if over_at is None:
         return "Not yet: its worker is not known to have exited, so it may still act."
     return f"Not before {figures.clock(over_at, now)}: until then the lost attempt may still act."
-
-
-def _is_id(worker: object) -> bool:
-    return isinstance(worker, int)
 
 
 def consequences(drawn: RunDrawing) -> list[str]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from runs import figures, statuses
 from runs.models import Run, RunStatus, WaitingFor
 from runs.timeline import Line, Step, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a sentence is made from."""
+
+    run: Run
+    timeline: Timeline
+    now: datetime
+
+
+Teller = Callable[[_Case], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ def why(run: Run, timeline: Timeline, now: datetime) -> Why | None:
         return Why(_queued(run, now), look.family, look.icon)
     if run.status != RunStatus.WAITING:
         return None
-    sentence = _SENTENCES[WaitingFor(run.waiting_for)](run, timeline, now)
+    sentence = _SENTENCES[WaitingFor(run.waiting_for)](_Case(run, timeline, now))
     action, does = _unblocks(run)
     return Why(sentence, look.family, look.icon, action, does)
 
@@ -57,14 +70,14 @@ def _queued(run: Run, now: datetime) -> str:
     return f"It waits for a free worker of queue “{run.queue}”."
 
 
-def _timer(run: Run, timeline: Timeline, now: datetime) -> str:
-    at = figures.clock(run.ready_at, now) if run.ready_at else "a later time"
-    return f"{_subject(timeline, 'timer')} sleeps until {at}."
+def _timer(case: _Case) -> str:
+    at = figures.clock(case.run.ready_at, case.now) if case.run.ready_at else "a later time"
+    return f"{_subject(case.timeline, 'timer')} sleeps until {at}."
 
 
-def _retry(run: Run, timeline: Timeline, now: datetime) -> str:
-    step = _next([step for step in timeline.steps if step.status == "retrying"])
-    at = figures.clock(run.ready_at, now) if run.ready_at else "soon"
+def _retry(case: _Case) -> str:
+    step = _next([step for step in case.timeline.steps if step.status == "retrying"])
+    at = figures.clock(case.run.ready_at, case.now) if case.run.ready_at else "soon"
     if step is None:
         return f"A failed attempt is tried again at {at}."
     reason = f": {step.error[1]}" if step.error and step.error[1] else ""
@@ -72,28 +85,28 @@ def _retry(run: Run, timeline: Timeline, now: datetime) -> str:
     return f"Attempt {step.tries} of {_named(step)} failed and is repeated at {at}{reason}{end}"
 
 
-def _event(run: Run, timeline: Timeline, now: datetime) -> str:
-    name = run.waiting_detail.rpartition(":")[2] or "an event"
-    until = f" until {figures.clock(run.ready_at, now)}" if run.ready_at else ""
-    return f"{_subject(timeline, 'event')} waits for “{name}” from outside{until}."
+def _event(case: _Case) -> str:
+    name = case.run.waiting_detail.rpartition(":")[2] or "an event"
+    until = f" until {figures.clock(case.run.ready_at, case.now)}" if case.run.ready_at else ""
+    return f"{_subject(case.timeline, 'event')} waits for “{name}” from outside{until}."
 
 
-def _child(run: Run, timeline: Timeline, now: datetime) -> str:
-    waiting = [step for step in timeline.steps if step.is_open and step.type == "child"]
+def _child(case: _Case) -> str:
+    waiting = [step for step in case.timeline.steps if step.is_open and step.type == "child"]
     if len(waiting) == 1:
         return f"{_named(waiting[0]).capitalize()} waits for the run it started."
     return f"It waits for {figures.plural(len(waiting), 'run')} it started."
 
 
-def _person(what: str) -> str:
-    return f"It waits for a person: {what}."
+def _person(what: str) -> Teller:
+    return lambda _: f"It waits for a person: {what}."
 
 
-def _operator(run: Run, timeline: Timeline, now: datetime) -> str:
-    kind, _, key = run.waiting_detail.partition(":")
+def _operator(case: _Case) -> str:
+    kind, _, key = case.run.waiting_detail.partition(":")
     if kind != "uncertain":
         return _PARKED.get(kind, f"It waits for an operator: {kind.replace('_', ' ')}.")
-    step = timeline.by_key.get(key)
+    step = case.timeline.by_key.get(key)
     named = _named(step) if step else f"step {key}"
     return (
         f"Nobody can tell whether {named} happened: its worker was lost, or its answer, after it "
@@ -104,20 +117,21 @@ def _operator(run: Run, timeline: Timeline, now: datetime) -> str:
 _PARKED = {
     "code_changed": "The agent's code no longer fits what this run recorded. Deploy the version it "
     "began with, or fork it, then resume.",
-    "crash_loop": "It took its worker down again and again. Look at the last step before you resume.",
+    "crash_loop": "It took its worker down again and again. "
+    "Look at the last step before you resume.",
     "payload": "A value could not be stored. Free space or shorten the value, then resume.",
 }
 
-_SENTENCES = {
+_SENTENCES: dict[WaitingFor, Teller] = {
     WaitingFor.TIMER: _timer,
     WaitingFor.RETRY: _retry,
     WaitingFor.EVENT: _event,
     WaitingFor.CHILD: _child,
     WaitingFor.OPERATOR: _operator,
-    WaitingFor.APPROVAL: lambda *_: _person("an approval"),
-    WaitingFor.ANSWER: lambda *_: _person("an answer"),
-    WaitingFor.CREDENTIAL: lambda *_: _person("a credential to connect"),
-    WaitingFor.BUDGET: lambda *_: _person("a budget to raise"),
+    WaitingFor.APPROVAL: _person("an approval"),
+    WaitingFor.ANSWER: _person("an answer"),
+    WaitingFor.CREDENTIAL: _person("a credential to connect"),
+    WaitingFor.BUDGET: _person("a budget to raise"),
 }
 
 
@@ -175,23 +189,27 @@ def _settled(line: Line) -> str:
     return f"{line.name} was settled{_who(line)}" + (f": {verdict}" if verdict else "")
 
 
-_TELL = {
+_TELL: dict[str, Callable[[Line], str]] = {
     "run.created": lambda line: f"Run created{_who(line)}",
     "run.started": lambda line: f"{_worker(line)} took the run",
     "run.recovered": lambda line: f"The worker was lost; {_worker(line).lower()} took the run over",
-    "run.waiting": lambda line: "The run waits"
-    + (f" for {line.text('waiting_for')}" if line.text("waiting_for") else "")
-    + " and holds no worker",
+    "run.waiting": lambda line: (
+        "The run waits"
+        + (f" for {line.text('waiting_for')}" if line.text("waiting_for") else "")
+        + " and holds no worker"
+    ),
     "run.resumed": lambda line: f"The run goes on{_who(line)}",
     "run.progress": lambda line: line.text("text") or line.text("message") or "Progress",
     "run.cancel_requested": lambda line: f"Asked to stop{_who(line)}",
-    "run.succeeded": lambda line: "The agent returned its result",
+    "run.succeeded": lambda _: "The agent returned its result",
     "run.failed": lambda line: f"The run failed{_because(line)}",
     "run.cancelled": lambda line: f"The run was cancelled{_who(line)}",
-    "run.expired": lambda line: "The run expired",
+    "run.expired": lambda _: "The run expired",
     "run.forked": lambda line: f"Forked{_who(line)}",
     "step.started": lambda line: f"{line.name} began{_try(line)}",
-    "step.intended": lambda line: f"{line.name} is about to act{_try(line)}; recorded before it may",
+    "step.intended": lambda line: (
+        f"{line.name} is about to act{_try(line)}; recorded before it may"
+    ),
     "step.retrying": _again,
     "step.completed": lambda line: f"{line.name} returned{_took(line)}",
     "step.failed": lambda line: f"{line.name} failed{_took(line)}{_because(line)}",

@@ -14,8 +14,8 @@ from agentops.accounts.models import User
 from runs.models import Journal, Phase, Run, RunPayload, RunStatus, Worker
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-TOOL = {"type": "tool", "effect": "read"}
-ONCE = {"type": "tool", "effect": "once"}
+TOOL: dict[str, Any] = {"type": "tool", "effect": "read"}
+ONCE: dict[str, Any] = {"type": "tool", "effect": "once"}
 
 
 def public_id() -> str:
@@ -114,9 +114,14 @@ class Story:
         """A read that worked at once."""
         self.wait(seconds)
         return self.add(
-            key, Phase.OUTCOME, "step.completed", value=value, took=seconds, attempt=1,
+            key,
+            Phase.OUTCOME,
+            "step.completed",
+            value=value,
+            took=seconds,
+            attempt=1,
             **{**TOOL, **given},
-        )  # fmt: skip
+        )
 
     def fails_once(self, key: str, seconds: float, message: str, pause: float = 1.0) -> Story:
         """An attempt that fails; the next one begins after ``pause``."""
@@ -125,9 +130,15 @@ class Story:
         self.wait(seconds)
         due = (self.clock + timedelta(seconds=pause)).isoformat()
         self.add(
-            key, Phase.FAILED, "step.retrying", n=n, attempt=n, next_at=due,
-            error={"code": "timeout", "message": message}, **TOOL,
-        )  # fmt: skip
+            key,
+            Phase.FAILED,
+            "step.retrying",
+            n=n,
+            attempt=n,
+            next_at=due,
+            error={"code": "timeout", "message": message},
+            **TOOL,
+        )
         self.lines[-1].started_at = began
         return self.wait(pause)
 
@@ -155,9 +166,15 @@ class Story:
         meta = {"stop_reason": reason} | ({"error": error} if error else {})
         self.note(f"run.{status}", 1, **meta)
         self.fields(
-            status=status, stop_reason=reason, waiting_for="", waiting_detail="", worker=None,
-            finished_at=self.clock, status_at=self.clock, ready_at=None,
-        )  # fmt: skip
+            status=status,
+            stop_reason=reason,
+            waiting_for="",
+            waiting_detail="",
+            worker=None,
+            finished_at=self.clock,
+            status_at=self.clock,
+            ready_at=None,
+        )
         if error:
             columns: dict[str, Any] = {"error_codec": 0, "error": json.dumps(error).encode()}
         else:
@@ -181,12 +198,19 @@ def begun(owner: User | None, *, ago: float, title: str, **fields: Any) -> Story
 
 def running(owner: User | None = None, *, ago: float = 40) -> Run:
     """At work: calls done, a retry behind it, one call and a branch under way."""
-    story = begun(owner, ago=ago, title="Reconcile November invoices", status=RunStatus.RUNNING,
-                  progress="Matching 31 of 48 invoices")  # fmt: skip
+    story = begun(
+        owner,
+        ago=ago,
+        title="Reconcile November invoices",
+        status=RunStatus.RUNNING,
+        progress="Matching 31 of 48 invoices",
+    )
     for n in range(1, 6):
         story.call(f"~1/fetch_page#{n}", 0.7 + 0.4 * n, {"page": n})
     story.fails_once("match#1", 2.5, "No result within 2.5 s.", 1.5)
-    story.wait(1.8).add("match#1", Phase.OUTCOME, "step.completed", value=31, took=1.8, attempt=2, **TOOL)
+    story.wait(1.8).add(
+        "match#1", Phase.OUTCOME, "step.completed", value=31, took=1.8, attempt=2, **TOOL
+    )
     story.note("run.progress", 1, text="Matching 31 of 48 invoices")
     story.wait(2).add("match#2", Phase.STARTED, "step.started", n=1, attempt=1, **TOOL)
     story.wait(1).add("ledger_page#1", Phase.STARTED, "step.started", n=1, attempt=1, **TOOL)
@@ -200,54 +224,99 @@ def sleeping(owner: User | None = None) -> Run:
     story.add("sleep#1", Phase.STARTED, "timer.started", n=1, type="timer", name="sleep")
     story.note("run.waiting", 1, waiting_for="timer")
     due = timezone.now() + timedelta(hours=2)
-    return story.fields(status=RunStatus.WAITING, waiting_for="timer", worker=None, ready_at=due,
-                        status_at=story.clock, worked_ms=7_400).save()  # fmt: skip
+    return story.fields(
+        status=RunStatus.WAITING,
+        waiting_for="timer",
+        worker=None,
+        ready_at=due,
+        status_at=story.clock,
+        worked_ms=7_400,
+    ).save()
 
 
 def waiting_for_event(owner: User | None = None) -> Run:
     """Waiting for an event, after a long pause that the timeline collapses."""
     story = begun(owner, ago=1500, title="Order 7731: wait for payment", status=RunStatus.RUNNING)
     story.add("paid#1", Phase.STARTED, "event.awaited", n=1, type="event", name="payment")
-    story.wait(720).add("paid#1", Phase.OUTCOME, "event.received", value={"ok": True}, type="event", name="payment")
+    story.wait(720).add(
+        "paid#1", Phase.OUTCOME, "event.received", value={"ok": True}, type="event", name="payment"
+    )
     story.call("book#1", 3.1, {"booked": True})
     story.call("pack#1", 12.4, {"parcels": 2})
-    story.wait(0.2).add("shipped#1", Phase.STARTED, "event.awaited", n=1, type="event", name="order.shipped")
+    story.wait(0.2).add(
+        "shipped#1", Phase.STARTED, "event.awaited", n=1, type="event", name="order.shipped"
+    )
     story.note("run.waiting", 1, waiting_for="event")
-    return story.fields(status=RunStatus.WAITING, waiting_for="event", worker=None, ready_at=None,
-                        waiting_detail="event:order.shipped", status_at=story.clock,
-                        worked_ms=21_000).save()  # fmt: skip
+    return story.fields(
+        status=RunStatus.WAITING,
+        waiting_for="event",
+        worker=None,
+        ready_at=None,
+        waiting_detail="event:order.shipped",
+        status_at=story.clock,
+        worked_ms=21_000,
+    ).save()
 
 
 def retrying(owner: User | None = None) -> Run:
     """Between two attempts."""
-    story = begun(owner, ago=70, title="Enrich 48 leads", status=RunStatus.RUNNING, agent="lead-enricher")
+    story = begun(
+        owner, ago=70, title="Enrich 48 leads", status=RunStatus.RUNNING, agent="lead-enricher"
+    )
     story.fails_once("geocode#1", 10, "No result within 10 s.", 8)
     story.fails_once("geocode#1", 10, "503 from maps.example: try later.", 0)
     due = timezone.now() + timedelta(seconds=18)
     story.note("run.waiting", 1, waiting_for="retry")
-    return story.fields(status=RunStatus.WAITING, waiting_for="retry", worker=None, ready_at=due,
-                        waiting_detail="geocode", status_at=story.clock, worked_ms=25_000).save()  # fmt: skip
+    return story.fields(
+        status=RunStatus.WAITING,
+        waiting_for="retry",
+        worker=None,
+        ready_at=due,
+        waiting_detail="geocode",
+        status_at=story.clock,
+        worked_ms=25_000,
+    ).save()
 
 
 def uncertain(owner: User | None = None, *, quarantined: bool = False) -> Run:
     """A worker was lost in the middle of an effect."""
     story = begun(owner, ago=1320, title="Pay invoice 4411", status=RunStatus.RUNNING)
     lost = worker(state="dead")
-    ends = timezone.now() + timedelta(minutes=3) if quarantined else story.clock + timedelta(seconds=15)
+    ends = (
+        timezone.now() + timedelta(minutes=3)
+        if quarantined
+        else story.clock + timedelta(seconds=15)
+    )
     story.call("check_balance#1", 0.8, {"balance": "9120.00"})
     story.wait(0.1).add(
-        "send_payment#1", Phase.INTENT, "step.intended", n=1, attempt=1, worker=lost.pk,
-        deadline_at=ends.isoformat(), input={"invoice": 4411, "amount": "120.00", "to": "Acme"}, **ONCE,
-    )  # fmt: skip
+        "send_payment#1",
+        Phase.INTENT,
+        "step.intended",
+        n=1,
+        attempt=1,
+        worker=lost.pk,
+        deadline_at=ends.isoformat(),
+        input={"invoice": 4411, "amount": "120.00", "to": "Acme"},
+        **ONCE,
+    )
     story.wait(31).note("run.recovered", 2, worker=9)
     story.wait(0.2).note(
-        "step.uncertain", key="@step.uncertain/send_payment#1",
-        error={"code": "uncertain", "message": "The worker was lost during the call."}, **ONCE,
-    )  # fmt: skip
+        "step.uncertain",
+        key="@step.uncertain/send_payment#1",
+        error={"code": "uncertain", "message": "The worker was lost during the call."},
+        **ONCE,
+    )
     story.note("run.waiting", 2, waiting_for="operator")
-    return story.fields(status=RunStatus.WAITING, waiting_for="operator", worker=None,
-                        waiting_detail="uncertain:send_payment#1", ready_at=None, crash_count=1,
-                        status_at=story.clock, worked_ms=6_200).save()  # fmt: skip
+    return story.fields(
+        status=RunStatus.WAITING,
+        waiting_for="operator",
+        worker=None,
+        waiting_detail="uncertain:send_payment#1",
+        ready_at=None,
+        crash_count=1,
+        status_at=story.clock,
+        worked_ms=6_200,
+    ).save()
 
 
 def failed(owner: User | None = None) -> Run:
@@ -259,23 +328,50 @@ def failed(owner: User | None = None) -> Run:
     story.fails_once("post_entries#1", 2, message, 2).fails_once("post_entries#1", 2.4, message, 4)
     error = {"code": "tool_error", "message": message}
     story.wait(2.2).add(
-        "post_entries#1", Phase.OUTCOME, "step.failed", value=error, took=2.2, attempt=3, error=error,
-        input={"period": "2026-10", "entries": [{"account": 4400, "amount": "1204.00"}]}, **TOOL,
-    )  # fmt: skip
-    told = {"code": "tool_error", "message": f"post_entries: {message}", "kind": "ToolError", "step": "post_entries#1"}
-    return story.ends(RunStatus.FAILED, "retries_exhausted", error=told).fields(worked_ms=23_000).save()
+        "post_entries#1",
+        Phase.OUTCOME,
+        "step.failed",
+        value=error,
+        took=2.2,
+        attempt=3,
+        error=error,
+        input={"period": "2026-10", "entries": [{"account": 4400, "amount": "1204.00"}]},
+        **TOOL,
+    )
+    told = {
+        "code": "tool_error",
+        "message": f"post_entries: {message}",
+        "kind": "ToolError",
+        "step": "post_entries#1",
+    }
+    return (
+        story.ends(RunStatus.FAILED, "retries_exhausted", error=told)
+        .fields(worked_ms=23_000)
+        .save()
+    )
 
 
 def succeeded(owner: User | None = None, *, ago: float = 5400, **fields: Any) -> Run:
     """Done, with a result."""
-    story = begun(owner, ago=ago, title="Audit licences of the web image", status=RunStatus.RUNNING,
-                  agent="dependency-audit", agent_version="src-9f1c2b7a0d34")  # fmt: skip
+    story = begun(
+        owner,
+        ago=ago,
+        title="Audit licences of the web image",
+        status=RunStatus.RUNNING,
+        agent="dependency-audit",
+        agent_version="src-9f1c2b7a0d34",
+    )
     for n in range(1, 9):
         story.call(f"~1/read_metadata#{n}", 0.3 + n / 9, {"name": f"package-{n}", "licence": "MIT"})
     story.add("report#1", Phase.INTENT, "step.intended", n=1, attempt=1, worker=7, **ONCE)
-    story.wait(0.6).add("report#1", Phase.OUTCOME, "step.completed", value="report.md", took=0.6, attempt=1, **ONCE)
-    story.ends(RunStatus.SUCCEEDED, "completed",
-               output={"packages": 143, "conflicts": 0, "report": "report.md"})  # fmt: skip
+    story.wait(0.6).add(
+        "report#1", Phase.OUTCOME, "step.completed", value="report.md", took=0.6, attempt=1, **ONCE
+    )
+    story.ends(
+        RunStatus.SUCCEEDED,
+        "completed",
+        output={"packages": 143, "conflicts": 0, "report": "report.md"},
+    )
     return story.fields(worked_ms=12_400, **fields).save()
 
 
@@ -284,7 +380,12 @@ def cancelled(owner: User | None = None) -> Run:
     story = begun(owner, ago=10_000, title="Import the whole archive", status=RunStatus.RUNNING)
     story.add("import_all#1", Phase.STARTED, "step.started", n=1, attempt=1, **TOOL)
     story.wait(44).note("run.cancel_requested", 1, by="ana")
-    return story.wait(0.4).ends(RunStatus.CANCELLED, "cancelled_by_user").fields(worked_ms=49_000).save()
+    return (
+        story.wait(0.4)
+        .ends(RunStatus.CANCELLED, "cancelled_by_user")
+        .fields(worked_ms=49_000)
+        .save()
+    )
 
 
 def every_status(owner: User | None = None) -> dict[str, Run]:
@@ -302,7 +403,9 @@ def every_status(owner: User | None = None) -> dict[str, Run]:
     }
     runs["reduced"] = succeeded(owner, ago=300, degraded=["geocoder"])
     child = succeeded(owner, ago=200, title="Collect attachments")
-    Run.objects.filter(pk=child.pk).update(parent=runs["running"], parent_key="collect#1", root=runs["running"])
+    Run.objects.filter(pk=child.pk).update(
+        parent=runs["running"], parent_key="collect#1", root=runs["running"]
+    )
     fork = succeeded(owner, ago=100, title="Audit licences, corrected")
     Run.objects.filter(pk=fork.pk).update(forked_from=runs["succeeded"], forked_at_seq=5)
     return runs

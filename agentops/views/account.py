@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import views
-from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.urls import reverse_lazy
-
-from agentops.accounts.models import User
 
 
 class SignIn(views.LoginView):
@@ -29,7 +27,7 @@ class Password(views.PasswordChangeView):
     template_name = "account/password.html"
     success_url = reverse_lazy("runs")
 
-    def form_valid(self, form: SetPasswordForm[User]) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         """Save it, and take note that nobody else has seen this one."""
         form.user.must_change_password = False
         return super().form_valid(form)

@@ -13,7 +13,7 @@ from django.views.defaults import server_error
 log = structlog.get_logger(__name__)
 
 
-def form_too_old(request: HttpRequest, reason: str = "") -> HttpResponse:
+def form_too_old(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
     """The answer to a form without a valid CSRF token."""
     return render(request, "403_csrf.html", status=403)
 
@@ -29,11 +29,11 @@ def our_fault(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, status=500)
 
 
-def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """The answer for what is not there or not theirs."""
     return render(request, "404.html", status=404)
 
 
-def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """The answer for what somebody has no right to."""
     return render(request, "403.html", status=403)

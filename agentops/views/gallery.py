@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.decorators import user_passes_test
 from django.http import HttpRequest, HttpResponse
@@ -11,10 +12,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from runs import drawing, statuses, troubles
-from runs.drawing import RunDrawing
+from runs.drawing import RunDrawing, RunRow
 from runs.models import Phase, Run, RunStatus, StopReason, WaitingFor
 from runs.timeline import Line, Timeline
-from runs.views.lists import RunRow
 
 NOW = datetime(2026, 11, 23, 14, 2, 11, tzinfo=UTC)
 LONG = "A title that is far too long for its column because somebody pasted a whole sentence " * 2
@@ -88,8 +88,8 @@ def _lines() -> list[Line]:
         at = NOW - timedelta(minutes=16) + timedelta(seconds=second)
         made.append(Line(len(made) + 1, key, phase, n, kind, name, dict(meta), None, at))
 
-    tool = {"type": "tool", "effect": "read"}
-    failed = {"error": {"code": "timeout", "message": "No result within 10 s."}}
+    tool: dict[str, Any] = {"type": "tool", "effect": "read"}
+    failed: dict[str, Any] = {"error": {"code": "timeout", "message": "No result within 10 s."}}
     add(0, "@run.created", Phase.NOTE, "run.created", by="ana")
     add(0.1, "@run.started", Phase.NOTE, "run.started", 1, worker=7)
     add(4, "fetch_page#1", Phase.OUTCOME, "step.completed", attempt=1, duration_ms=3800, **tool)

@@ -46,7 +46,7 @@ def settle(request: HttpRequest, public_id: str) -> HttpResponse:
     """Say what became of an uncertain step."""
     run = the_run(request, public_id, Action.OPERATE)
     verdict = request.POST.get("verdict", "")
-    if verdict not in Verdict:
+    if verdict not in set(Verdict):
         messages.error(request, "Choose what is true, then settle.", extra_tags="bad")
         return redirect("run", public_id)
     try:

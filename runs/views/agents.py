@@ -17,10 +17,11 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
 from runs import forms, listing, queries, services
+from runs.drawing import run_rows
 from runs.forms import InputForm
 from runs.models import Run, RunStatus
-from runs.views.lists import run_rows
 from runs.views.signing import actor, person, signed_in
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Max
@@ -15,32 +14,19 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
 from agentops.sdk.catalog import catalog
-from runs import listing, statuses
+from runs import listing
+from runs.drawing import run_rows
 from runs.listing import VIEWS, Filter
 from runs.models import Run, RunStatus, WaitingFor
-from runs.statuses import Look
 from runs.views.signing import person, signed_in
 
+_KNOWN = {*Filter.names(), "before", "after"}
 _DONE = {
     "running": ("Nothing is running now", "No run is queued or running."),
     "person": ("Nobody is waited for", "No run needs a person. All done."),
     "failing": ("Nothing failed", "No run that is kept has failed."),
     "stuck": ("Nothing is stuck", "Every running run has made progress in the last five minutes."),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """A run as a row of a list."""
-
-    run: Run
-    look: Look
-    matches: bool = True
-
-    @property
-    def now(self) -> str:
-        """What it does now, in its own words; nothing for one that is over."""
-        return "" if self.run.is_final else self.run.progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +39,6 @@ class Tab:
     tally: int | None = None
     name: str = ""
     key: str = ""
-
-
-def run_rows(runs: list[Run], now: datetime) -> list[RunRow]:
-    """Rows for some runs."""
-    return [RunRow(run, statuses.look(run, now)) for run in runs]
 
 
 @require_safe
@@ -80,7 +61,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "filter": wanted,
         "chips": wanted.chips(),
         "tabs": _tabs(wanted, tallies),
-        "unknown": [name for name in request.GET if name not in {*Filter.names(), "before", "after"}],
+        "unknown": [name for name in request.GET if name not in _KNOWN],
         "completions": completions(),
         "newest": _newest(page, first=not (before or after)),
         "nothing_yet": not page.runs and not wanted.query and not (before or after),

@@ -14,16 +14,20 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
 from runs import drawing, reading, settling, troubles
-from runs.drawing import BLOCK, EventRow, RunDrawing, StepRow
+from runs.drawing import BLOCK, EventRow, RunDrawing, RunRow, StepRow, run_rows
 from runs.models import Run, RunStatus
 from runs.reading import StepValues
 from runs.timeline import Step, Timeline
-from runs.views.lists import RunRow, Tab, run_rows
+from runs.views.lists import Tab
 from runs.views.signing import person, signed_in, the_run
 
 EVENTS_PER_PAGE = 100
 RELATED_SHOWN = 50
-VIEWS = {"timeline": "runs/_timeline.html", "journal": "runs/_journal.html", "related": "runs/_related.html"}
+VIEWS = {
+    "timeline": "runs/_timeline.html",
+    "journal": "runs/_journal.html",
+    "related": "runs/_related.html",
+}
 _KEYS = {"timeline": "t", "journal": "l", "related": "e"}
 
 
@@ -79,7 +83,11 @@ def _common(drawn: RunDrawing, view: str) -> dict[str, Any]:
 
 def _tabs(drawn: RunDrawing, view: str) -> list[Tab]:
     path = reverse("run", args=[drawn.run.public_id])
-    tallies = {"timeline": len(drawn.timeline.steps), "journal": drawn.timeline.seq, "related": None}
+    tallies = {
+        "timeline": len(drawn.timeline.steps),
+        "journal": drawn.timeline.seq,
+        "related": None,
+    }
     return [
         Tab(
             label=name.capitalize(),

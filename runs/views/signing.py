@@ -16,14 +16,15 @@ from runs import queries
 from runs.models import Run
 
 P = ParamSpec("P")
-Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def signed_in(page: Page[P]) -> Page[P]:
+def signed_in(
+    page: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """Send people who are not signed in to sign in and back; tell a region of a page so."""
 
     @wraps(page)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if request.user.is_authenticated:
             return page(request, *args, **kwargs)
         if request.headers.get("HX-Request"):

@@ -22,6 +22,8 @@ def test_every_run_can_be_looked_at(page: Client, ana: User) -> None:
 @pytest.mark.parametrize("path", ["/agents/", "/agents/echo/", "/agents/anything/"])
 def test_agents_are_shown(page: Client, path: str) -> None:
     assert page.get(path).status_code == 200
+
+
 def test_gallery(operator: User) -> None:
     client = Client()
     client.force_login(operator)

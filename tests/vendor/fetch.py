@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
-"""Fetch the console's third-party files at their pinned versions and write the manifest.
+"""Fetches the console's third-party files at their pinned versions and writes the manifests.
 
-For maintainers only: nobody needs npm to install or run the product, because what this
-fetches is committed. ``tests/console/test_vendor.py`` checks the committed files against the
-manifest.
+For maintainers only (``python -m tests.vendor.fetch``): nobody needs npm to install or run the
+product, because what this fetches is committed. ``tests/console/test_vendor.py`` checks the
+committed files against the manifests.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static" / "vendor"
 TESTS = ROOT / "tests" / "vendor"
 
@@ -27,7 +26,7 @@ circle-play circle-slash circle-user circle-x clock copy ellipsis external-link 
 git-fork hand hourglass house inbox info key-round keyboard link list-tree log-out mail
 message-circle-question messages-square monitor moon octagon-pause play plug radio rotate-cw
 scroll-text search server settings sparkles square-x sun triangle-alert wallet wrench x
-""".split()
+"""
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,47 @@ class Package:
 
 INTER = {
     f"files/inter-{part}-wght-normal.woff2": f"inter-{part}.woff2"
-    for part in ("cyrillic-ext", "cyrillic", "greek-ext", "greek", "latin-ext", "latin", "vietnamese")
+    for part in (
+        "cyrillic-ext",
+        "cyrillic",
+        "greek-ext",
+        "greek",
+        "latin-ext",
+        "latin",
+        "vietnamese",
+    )
 }
 
 PACKAGES = [
-    Package("htmx.org", "2.0.11", "0BSD", STATIC / "htmx-2.0.11",
-            {"dist/htmx.min.js": "htmx.min.js", "LICENSE": "LICENSE"}),
-    Package("idiomorph", "0.8.0", "0BSD", STATIC / "idiomorph-0.8.0",
-            {"dist/idiomorph.min.js": "idiomorph.min.js", "LICENSE": "LICENSE"}),
-    Package("@fontsource-variable/inter", "5.3.0", "OFL-1.1", STATIC / "inter-5.3.0",
-            {**INTER, "LICENSE": "LICENSE"}),
+    Package(
+        "htmx.org",
+        "2.0.11",
+        "0BSD",
+        STATIC / "htmx-2.0.11",
+        {"dist/htmx.min.js": "htmx.min.js", "LICENSE": "LICENSE"},
+    ),
+    Package(
+        "idiomorph",
+        "0.8.0",
+        "0BSD",
+        STATIC / "idiomorph-0.8.0",
+        {"dist/idiomorph.min.js": "idiomorph.min.js", "LICENSE": "LICENSE"},
+    ),
+    Package(
+        "@fontsource-variable/inter",
+        "5.3.0",
+        "OFL-1.1",
+        STATIC / "inter-5.3.0",
+        {**INTER, "LICENSE": "LICENSE"},
+    ),
     Package("lucide-static", "1.62.0", "ISC", STATIC / "lucide-1.62.0", {"LICENSE": "LICENSE"}),
-    Package("axe-core", "4.14.1", "MPL-2.0", TESTS / "axe-core-4.14.1",
-            {"axe.min.js": "axe.min.js", "LICENSE": "LICENSE"}),
+    Package(
+        "axe-core",
+        "4.14.1",
+        "MPL-2.0",
+        TESTS / "axe-core-4.14.1",
+        {"axe.min.js": "axe.min.js", "LICENSE": "LICENSE"},
+    ),
 ]
 
 
@@ -89,7 +116,7 @@ def copy(package: Package, unpacked: Path) -> None:
 def sprite(folder: Path) -> str:
     """Return one SVG file with a symbol per icon; strokes are set by the console's CSS."""
     symbols = []
-    for name in ICONS:
+    for name in ICONS.split():
         drawing = (folder / f"{name}.svg").read_text()
         inner = re.sub(r"\s*<!--.*?-->|\s*<svg[^>]*>|</svg>\s*", "", drawing, flags=re.DOTALL)
         shapes = "".join(line.strip().replace(" />", "/>") for line in inner.splitlines())
