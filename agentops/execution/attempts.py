@@ -24,6 +24,7 @@ from agentops.sdk.errors import PayloadError
 from agentops.sdk.retry import Certainty, Failure, judge
 from agentops.sdk.steps import Work
 from agentops.sdk.tools import Effect, Verdict, Verified
+from agentops.sdk.typing import takes_context
 
 # A back-off up to this long is waited for in memory; a longer one frees the worker.
 SHORT_WAIT_SECONDS = 2.0
@@ -126,10 +127,7 @@ class Attempts:
     async def _run(
         self, key: str, work: Work, fingerprint: str, n: int, flight: Flight
     ) -> object:
-        context = ToolContext(
-            run_id=self._claim.public_id, key=key, attempt=n,
-            deadline=time.monotonic() + work.timeout,
-        )  # fmt: skip
+        context = self._context(key, n, work.timeout)
         wants = work.tool is not None and work.tool.takes_context
         args = (context, *work.args) if wants else work.args
         if work.tool is not None and work.tool.isolation:
@@ -142,6 +140,10 @@ class Attempts:
         call = functools.partial(work.fn, *args, **work.kwargs)
         value = await self._threads.run(call, timeout=work.timeout, give_up=context.stop)
         return await _bounded(value, work.timeout) if inspect.isawaitable(value) else value
+
+    def _context(self, key: str, n: int, seconds: float) -> ToolContext:
+        run_id, deadline = self._claim.public_id, time.monotonic() + seconds
+        return ToolContext(run_id=run_id, key=key, attempt=n, deadline=deadline)
 
     async def _in_transaction(
         self, key: str, work: Work, fingerprint: str, n: int, flight: Flight,
@@ -182,7 +184,7 @@ class Attempts:
         self, key: str, work: Work, fingerprint: str, n: int, failure: Failure, flight: Flight
     ) -> Outcome | Wait | Failure:
         """The attempt ended here without telling whether the effect happened."""
-        verified = await self._verify(work)
+        verified = await self._verify(key, work, n)
         if verified.verdict is Verdict.DONE:
             return self._succeeded(key, work, fingerprint, n, verified.result, flight)
         if verified.verdict is Verdict.NOT_DONE and not self._threads.leaked:
@@ -202,7 +204,7 @@ class Attempts:
         late = self._replay.take_message(f"{SETTLED}{key}:{intent.n}")
         if late is not None:
             return self._from_message(key, work, fingerprint, intent, late.n, codec.decode(*late.value))
-        verified = await self._verify(work)
+        verified = await self._verify(key, work, intent.n)
         if verified.verdict is Verdict.DONE:
             flight = Flight(work, intent.n, intent.at, intent.at, 0.0)
             return self._succeeded(key, work, fingerprint, intent.n, verified.result, flight)
@@ -232,13 +234,13 @@ class Attempts:
         )  # fmt: skip
         return Outcome(entry, value)
 
-    async def _verify(self, work: Work) -> Verified:
+    async def _verify(self, key: str, work: Work, n: int) -> Verified:
         verify = work.tool.verify if work.tool else None
         if verify is None:
             return Verified.unknown()
         for last in range(VERIFY_ATTEMPTS, 0, -1):
             try:
-                answer = await self._ask(verify, work)
+                answer = await self._ask(verify, key, work, n)
             except Exception:  # noqa: BLE001 - a check that fails has not found out anything
                 if last > 1:
                     await asyncio.sleep(0.2)
@@ -248,10 +250,13 @@ class Attempts:
             break
         return Verified.unknown()
 
-    async def _ask(self, verify: Callable[..., object], work: Work) -> object:
+    async def _ask(self, verify: Callable[..., object], key: str, work: Work, n: int) -> object:
+        """Ask with the arguments of the call, after the context of the lost attempt if wanted."""
+        context = self._context(key, n, VERIFY_TIMEOUT_SECONDS)
+        args = (context, *work.args) if takes_context(verify) else work.args
         if inspect.iscoroutinefunction(verify):
-            return await _bounded(verify(*work.args, **work.kwargs), VERIFY_TIMEOUT_SECONDS)
-        call = functools.partial(verify, *work.args, **work.kwargs)
+            return await _bounded(verify(*args, **work.kwargs), VERIFY_TIMEOUT_SECONDS)
+        call = functools.partial(verify, *args, **work.kwargs)
         return await self._threads.run(call, timeout=VERIFY_TIMEOUT_SECONDS, give_up=lambda: None)
 
     def _uncertain(self, key: str, work: Work, n: int, message: str) -> Wait:

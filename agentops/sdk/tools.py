@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from agentops.sdk.errors import Misuse
 from agentops.sdk.retry import RetryPolicy
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -65,21 +66,21 @@ class Verified:
 
 
 @dataclass(frozen=True, eq=False)
-class Tool(Generic[P, R]):
+class Tool(Generic[P, R_co]):
     """A function an agent may call. Calling it directly runs it plainly, for tests."""
 
-    fn: Callable[P, R | Awaitable[R]]
+    fn: Callable[P, R_co | Awaitable[R_co]]
     name: str
     effect: Effect = Effect.ONCE
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     optional: bool = False
-    fallback: Tool[..., R] | None = None
+    fallback: Tool[..., R_co] | None = None
     verify: Callable[..., Verified | Awaitable[Verified]] | None = None
     isolation: str = ""
     target: str = ""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R | Awaitable[R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co | Awaitable[R_co]:
         return self.fn(*args, **kwargs)
 
     @property
@@ -116,6 +117,17 @@ class Tool(Generic[P, R]):
         return named
 
 
+class Declare(Protocol):
+    """Makes a tool of a function; its result is that of the call, awaited where needed."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Tool[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Tool[P, R]: ...
+
+
+@overload
+def tool(fn: Callable[P, Awaitable[R]], /) -> Tool[P, R]: ...
 @overload
 def tool(fn: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
@@ -131,7 +143,7 @@ def tool(
     verify: Callable[..., Verified | Awaitable[Verified]] | None = ...,
     isolation: Literal["", "process"] = ...,
     target: str = ...,
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+) -> Declare: ...
 def tool(  # noqa: PLR0913 - every keyword is one declared property of a tool
     fn: Callable[P, R] | None = None,
     /,
@@ -155,7 +167,8 @@ def tool(  # noqa: PLR0913 - every keyword is one declared property of a tool
     and ``transactional``); ``retry`` gives the whole policy instead. An ``optional`` tool that
     fails for good returns a false :class:`~agentops.Missing` and the run ends *degraded*;
     ``fallback`` names another tool with the same arguments to use instead. ``verify`` takes the
-    tool's arguments and answers whether a lost attempt happened. ``isolation="process"`` runs it
+    tool's arguments, after a ToolContext if it wants one (it carries the idempotency key), and
+    answers whether a lost attempt happened. ``isolation="process"`` runs it
     in a process that can be killed at the timeout. ``target`` names what it depends on, for the
     shared circuit breaker (default: the tool's name).
 
