@@ -80,7 +80,12 @@ def broker(redis_url: str) -> str:
 
 
 def email(url: str) -> dict[str, Any]:
-    """Django's EMAIL_* settings for a mail URL such as ``smtp+tls://user:password@host:587``."""
+    """Django's EMAIL_* settings for a mail URL such as ``smtp+tls://user:password@host:587``.
+
+    Without a URL, mail is kept in a maildir.
+    """
+    if not url:
+        return {"EMAIL_BACKEND": "agentops.mail.backend.EmailBackend"}
     config: dict[str, Any] = environ.Env.email_url_config(url)
     return {key: value for key, value in config.items() if key.startswith("EMAIL_")}
 

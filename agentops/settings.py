@@ -230,7 +230,9 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Engine ---------------------------------------------------------------------------------
 
-AGENTOPS_AGENTS: list[str] = env.list("AGENTOPS_AGENTS", default=["agentops.agents"])
+AGENTOPS_AGENTS: list[str] = env.list(
+    "AGENTOPS_AGENTS", default=["agentops.agents.dependency_audit", "agentops.agents.hello"]
+)
 AGENTOPS_QUEUES: list[str] = env.list("AGENTOPS_QUEUES", default=["default"])
 AGENTOPS_CONCURRENCY: int = env.int("AGENTOPS_CONCURRENCY", default=64)
 AGENTOPS_LEASE_SECONDS: float = env.float("AGENTOPS_LEASE_SECONDS", default=30)
@@ -263,7 +265,8 @@ SPECTACULAR_SETTINGS = {
 
 # --- Mail -----------------------------------------------------------------------------------
 
-EMAIL_URL: str = env.str("EMAIL_URL", default=f"filemail:///{HOME.folder / 'mail'}")
+# Without a server, mail is kept in a maildir below the data folder and shown in the console.
+EMAIL_URL: str = env.str("EMAIL_URL", default="")
 vars().update(environment.email(EMAIL_URL))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(

@@ -1,0 +1,1 @@
+"""Mail that is kept in a folder when no mail server is named."""
