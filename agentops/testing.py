@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from agentops.execution.execution import Execution
-from agentops.execution.port import Ending, Finished, Lost, Numbers, Released, Suspended
+from agentops.execution.port import Child, Ending, Finished, Lost, Numbers, Released, Suspended
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, Entry, History, Message, Phase
 from agentops.execution.threads import Threads
@@ -97,10 +97,13 @@ class MemoryPort:
         future.set_result(None)
         return future
 
+    def prepare(self, child: Spawn) -> Child:
+        return Child(child, "", codec.encode(child.input), codec.digest(child.input), None)
+
     def spawn(
-        self, claim: Claim, entry: Entry, child: Spawn, public_id: str
+        self, claim: Claim, entry: Entry, child: Child, public_id: str
     ) -> asyncio.Future[None]:
-        self.journal.children[entry.key] = (child, public_id)
+        self.journal.children[entry.key] = (child.spawn, public_id)
         return self.append(claim, [entry])
 
     async def is_gone(self, worker: int, deadline: datetime | None) -> bool:

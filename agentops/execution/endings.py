@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentops.execution.port import Finished, Suspended
-from agentops.execution.records import error_record
+from agentops.execution.port import Counts, Finished, Suspended
+from agentops.execution.records import Claim, error_record
 from agentops.sdk import codec
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown, PayloadError, StepFailed
 
@@ -48,3 +48,8 @@ def failure_of(error: BaseException) -> Finished:
         return failed("uncertain", error.code, str(error), kind)
     code = error.code if isinstance(error, AgentopsError) else "agent_error"
     return failed("agent_error", code, str(error) or kind, kind)
+
+
+def untouched(claim: Claim) -> Counts:
+    """The figures of a run that was claimed and not executed."""
+    return Counts(claim.steps, claim.retries, 0, claim.progress, None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from agentops.execution.port import Port
+from agentops.execution.port import Child, Port
 from agentops.execution.records import Claim, Entry
-from agentops.sdk.steps import Spawn
 
 
 class Numbering:
@@ -40,7 +39,7 @@ class Numbering:
         """Record rows in this order."""
         return self._send(entries, lambda: self._port.append(self._claim, entries))
 
-    def spawn(self, entry: Entry, child: Spawn, public_id: str) -> asyncio.Future[None]:
+    def spawn(self, entry: Entry, child: Child, public_id: str) -> asyncio.Future[None]:
         """Record a row together with the run it starts."""
         return self._send([entry], lambda: self._port.spawn(self._claim, entry, child, public_id))
 

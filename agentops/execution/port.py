@@ -25,6 +25,17 @@ class Unstorable(Exception):
     """The database refuses a row of this run for what it contains."""
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A run about to be started by another."""
+
+    spawn: Spawn
+    version: str
+    input: Encoded
+    digest: bytes
+    timeout_seconds: float | None
+
+
 class Numbers(Protocol):
     """What a transactional tool needs of the numbering of its run."""
 
@@ -44,7 +55,12 @@ class Port(Protocol):
     def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
         """Record rows; done when they are durable. Fails with Fenced or Unstorable."""
 
-    def spawn(self, claim: Claim, entry: Entry, child: Spawn, public_id: str) -> asyncio.Future[None]:
+    def prepare(self, child: Spawn) -> Child:
+        """Check and encode what a child begins with. Raises AgentopsError when it cannot."""
+
+    def spawn(
+        self, claim: Claim, entry: Entry, child: Child, public_id: str
+    ) -> asyncio.Future[None]:
         """Record a row and create the run it speaks of, in one transaction."""
 
     async def is_gone(self, worker: int, deadline: datetime | None) -> bool:
@@ -60,7 +76,7 @@ class Port(Protocol):
     ) -> None:
         """Run ``work`` and record its entry in one database transaction, fenced."""
 
-    def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> asyncio.Future[object]:
+    async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         """Run a function in a process that is killed at the timeout."""
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:

@@ -72,6 +72,7 @@ class Claim:
     seq: int = 0
     steps: int = 0
     retries: int = 0
+    progress: str = ""
     timeout_seconds: float | None = None
     worked_ms: int = 0
     crash_count: int = 0

@@ -17,7 +17,7 @@ from agentops.execution.replay import SETTLED
 from agentops.execution.waits import LINGER_SECONDS, Wait, Waits
 from agentops.execution import endings
 from agentops.sdk import codec
-from agentops.sdk.errors import Misuse, Missing, PayloadError
+from agentops.sdk.errors import AgentopsError, Misuse, Missing
 from agentops.sdk.ids import new_run_id
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
@@ -291,10 +291,14 @@ class Stepping:
         return due
 
     async def _spawn(self, asked: Asked, step: Spawn) -> Outcome:
+        try:
+            prepared = self._x.port.prepare(step)
+        except AgentopsError as error:
+            return self._outcome(asked, "child.failed", error_record(error.code, str(error)))
         public_id = new_run_id()
         outcome = self._outcome(asked, "child.started", public_id)
         outcome.entry.meta = {"type": "child", "child": public_id}
-        await self._x.numbers.spawn(outcome.entry, step, public_id)
+        await self._x.numbers.spawn(outcome.entry, prepared, public_id)
         outcome.recorded = True
         return outcome
 

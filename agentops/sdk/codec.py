@@ -8,6 +8,7 @@ tools produce and ``jsonb`` refuses.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import zlib
 from typing import NamedTuple
@@ -64,6 +65,11 @@ def decode(codec: int, data: bytes) -> object:
 def canonical(value: object) -> bytes:
     """Bytes that are equal for equal values, for digests."""
     return json.dumps(json.loads(_dumps(value)), sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(value: object) -> bytes:
+    """SHA-256 of the canonical form of ``value``."""
+    return hashlib.sha256(canonical(value)).digest()
 
 
 def as_recorded(value: object, encoded: Encoded) -> object:

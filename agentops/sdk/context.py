@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -286,6 +287,11 @@ class ToolContext:
         self.deadline = deadline
         self._stop = threading.Event()
 
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """For a tool that runs in a process of its own; the deadline counts from there."""
+        left = self.deadline - time.monotonic()
+        return _context_in_process, (self.run_id, self.key, self.attempt, left)
+
     @property
     def idempotency_key(self) -> str:
         """The same on every attempt and replay of this call; hand it to the other side."""
@@ -301,3 +307,5 @@ class ToolContext:
         self._stop.set()
 
 
+def _context_in_process(run_id: str, key: str, attempt: int, left: float) -> ToolContext:
+    return ToolContext(run_id=run_id, key=key, attempt=attempt, deadline=time.monotonic() + left)

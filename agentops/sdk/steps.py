@@ -78,7 +78,7 @@ class AwaitChild:
     spawn_key: str
     name: str
     id: str | None = None
-    type: str = "child_result"
+    type: str = "child"
 
 
 Step = Work | Sleep | AwaitEvent | Spawn | AwaitChild

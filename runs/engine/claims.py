@@ -1,0 +1,108 @@
+"""Claiming runs and reading what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from agentops.execution.records import Claim, Entry, History, Message, Phase
+from agentops.sdk import codec
+from agentops.sdk.codec import BLOB, Encoded
+from runs.engine import pgwire, statements
+from runs.engine.pgwire import (
+    read_bool,
+    read_float,
+    read_int,
+    read_text,
+    read_timestamp,
+)
+from runs.engine.wire import Row
+from runs.engine.writer import Writer
+
+
+class Claims:
+    """Takes runs of some queues for a worker."""
+
+    def __init__(self, writer: Writer, queues: tuple[str, ...]) -> None:
+        self._writer = writer
+        self._queues = queues
+        self._first = 0
+
+    async def next_due(self) -> float | None:
+        """Seconds until something becomes claimable; None if nothing is in sight."""
+        rows = await self._writer.query(statements.NEXT_DUE, [pgwire.texts(self._queues)])
+        return read_float(rows[0][0]) if rows else None
+
+    async def take(self, worker: int, room: int) -> list[tuple[Claim, History]]:
+        """Up to ``room`` runs with their history. Queues take turns at being first."""
+        self._first += 1
+        claims: list[tuple[Claim, bool]] = []
+        for i in range(len(self._queues)):
+            queue = self._queues[(self._first + i) % len(self._queues)]
+            if len(claims) < room:
+                claims += await self._take_from(queue, worker, room - len(claims))
+        return await self._with_history(claims)
+
+    async def _take_from(self, queue: str, worker: int, room: int) -> list[tuple[Claim, bool]]:
+        rows = await self._writer.query(
+            statements.CLAIM, [pgwire.text(queue), pgwire.int4(room), pgwire.int8(worker)]
+        )
+        return [await self._claim(row) for row in rows]
+
+    async def _claim(self, row: Row) -> tuple[Claim, bool]:
+        """The claim, and whether anything is recorded that it has to know."""
+        epoch, signal_seq = read_int(row[2]), read_int(row[6])
+        claim = Claim(
+            id=read_int(row[0]), public_id=read_text(row[1]), epoch=epoch,
+            agent=read_text(row[3]), agent_version=read_text(row[4]),
+            created_at=read_timestamp(row[5]), signal_seq=signal_seq, seq=read_int(row[7]),
+            timeout_seconds=read_float(row[8]), worked_ms=read_int(row[9]),
+            crash_count=read_int(row[10]), cancelled=read_text(row[11]),
+            parent_id=None if row[12] is None else read_int(row[12]),
+            parent_key=read_text(row[13]), queue=read_text(row[14]),
+            input=await self._value(read_int(row[16]), row[17] or b""),
+            steps=read_int(row[18]), retries=read_int(row[19]), progress=read_text(row[20]),
+        )  # fmt: skip
+        return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
+
+    async def _value(self, kind: int, data: bytes) -> object:
+        if kind == BLOB:
+            rows = await self._writer.query(statements.BLOB, [data])
+            kind, data = read_int(rows[0][0]), rows[0][1] or b""
+        return codec.decode(kind, data)
+
+    async def _with_history(self, claims: list[tuple[Claim, bool]]) -> list[tuple[Claim, History]]:
+        known = [claim.id for claim, recorded in claims if recorded]
+        histories: dict[int, History] = defaultdict(History)
+        if known:
+            ids = [pgwire.int8s(known)]
+            for row in await self._writer.query(statements.LOAD, ids):
+                histories[read_int(row[0])].entries.append(_entry(row))
+            for row in await self._writer.query(statements.INBOX, ids):
+                histories[read_int(row[0])].inbox.append(_message(row))
+        return [(_numbered(claim, histories[claim.id]), histories[claim.id]) for claim, _ in claims]
+
+
+def _numbered(claim: Claim, history: History) -> Claim:
+    """The journal as it was read decides which number comes next, and the inbox what is seen."""
+    seq = max(claim.seq, history.entries[-1].seq if history.entries else 0)
+    seen = max(claim.signal_seq, history.inbox[-1].n if history.inbox else 0)
+    if (seq, seen) == (claim.seq, claim.signal_seq):
+        return claim
+    values = {name: getattr(claim, name) for name in Claim.__dataclass_fields__}
+    return Claim(**(values | {"seq": seq, "signal_seq": seen}))
+
+
+def _entry(row: Row) -> Entry:
+    meta = json.loads(row[11]) if row[11] else None
+    value = None if row[10] is None else Encoded(read_int(row[9]), row[10])
+    return Entry(
+        key=read_text(row[1]), phase=Phase(read_int(row[2])), n=read_int(row[3]),
+        seq=read_int(row[4]), epoch=read_int(row[5]), kind=read_text(row[6]),
+        name=read_text(row[7]), fingerprint=read_text(row[8]), value=value, meta=meta,
+        at=read_timestamp(row[12]),
+    )  # fmt: skip
+
+
+def _message(row: Row) -> Message:
+    return Message(read_int(row[1]), read_text(row[2]), Encoded(read_int(row[3]), row[4] or b""))

@@ -1,0 +1,325 @@
+"""The worker process: one event loop, one writer, many executions.
+
+A bell, a timer or a finished execution makes the driver claim; each claimed run becomes an
+execution on the loop. Nothing here must survive the process: what it holds is taken up by others
+when its lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from random import Random
+
+import structlog
+
+from agentops.execution import endings
+from agentops.execution.execution import Execution
+from agentops.execution.port import Ending, Finished, Lost, Released, Suspended, Unstorable
+from agentops.execution.quiet import QuietLoop
+from agentops.execution.records import Claim, History
+from agentops.execution.threads import Threads
+from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.catalog import catalog
+from agentops.sdk.errors import UnknownAgent
+from runs.engine.batches import Closing, Parting
+from runs.engine.claims import Claims
+from runs.engine.hints import Hints
+from runs.engine.isolation import Processes
+from runs.engine.keeper import Keeper
+from runs.engine.options import Options
+from runs.engine.port import WorkerPort
+from runs.engine.transactions import Transactions
+from runs.engine.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+ANNOUNCE_AFTER_SECONDS = 0.25
+# A run whose agent or version this worker lacks is offered again after so long, give or take.
+DEFER_SECONDS = 15.0
+EXIT_GRACE_SECONDS = 5.0
+CLAIM_BATCH = 64
+
+
+class Host:
+    """One per worker process. Public methods may be called from any thread unless said."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.loop = QuietLoop()
+        self.threads = Threads()
+        self.processes = Processes()
+        self.port = WorkerPort(self)
+        self.keeper = Keeper(self, options)
+        self.draining = False
+        self.thread_id = 0
+        self._drain_asked = threading.Event()
+        self._drained = threading.Event()
+        self._drain_since = 0.0
+        self._executions: dict[int, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bell = asyncio.Event()
+        self._chance = Random()  # noqa: S311 - jitter
+        self._started = threading.Event()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Register the worker and begin to claim. Returns when the loop turns.
+
+        While the database is not there it is waited for.
+        """
+        threading.Thread(target=self._turn, name="agentops-loop", daemon=True).start()
+        self._started.wait()
+
+    def _turn(self) -> None:
+        self.thread_id = threading.get_ident()
+        asyncio.set_event_loop(self.loop)
+        self.loop.create_task(self._main())
+        self.loop.run_forever()
+
+    async def _main(self) -> None:
+        self.writer = Writer(self.options.conninfo, self.noticed, self._moved)
+        self.writer.rung = lambda queue: self._bell.set()
+        self.hints = Hints(self.options.redis_url)
+        self.transactions = Transactions(self.threads)
+        self._claims = Claims(self.writer, self.options.queues)
+        await self._register()
+        self.keeper.start()
+        self._started.set()
+        announcer = self.loop.create_task(self._announce())
+        try:
+            await self._drive()
+        finally:
+            announcer.cancel()
+
+    async def _register(self) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await self.loop.run_in_executor(None, self.keeper.register)
+            except Exception as error:  # noqa: BLE001 - the database may come later
+                log.warning("worker.waiting_for_database", error=str(error))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+            else:
+                return
+
+    def ring(self) -> None:
+        """Something may be claimable."""
+        self.call(self._bell.set)
+
+    def call(self, action: Callable[[], object]) -> None:
+        """Do something on the loop."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
+            self.loop.call_soon_threadsafe(action)
+
+    # -- claiming -----------------------------------------------------------------------------
+
+    async def _drive(self) -> None:
+        while True:
+            await self._next_bell()
+            self._bell.clear()
+            while not self.draining and await self._claim_some():
+                """As long as there is room and something to claim."""
+
+    async def _next_bell(self) -> None:
+        """Until rung, or until something falls due, and at the latest after one tick."""
+        wait = self.options.tick_seconds
+        if len(self._executions) < self.options.capacity and not self._bell.is_set():
+            due = await self._claims.next_due()
+            wait = wait if due is None else min(wait, max(due, 0.0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._bell.wait()
+
+    async def _claim_some(self) -> bool:
+        room = min(self.options.capacity - len(self._executions), CLAIM_BATCH)
+        if room <= 0:
+            return False
+        taken = await self._claims.take(self.keeper.worker, room)
+        for claim, history in taken:
+            task = self.loop.create_task(self._execute(claim, history))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return bool(taken)
+
+    async def _execute(self, claim: Claim, history: History) -> None:
+        agent = self._agent_for(claim)
+        if agent is None:
+            await self._defer(claim)
+            return
+        execution = Execution(
+            agent, claim, history, self.port, self.threads, self.options.max_payload_bytes
+        )
+        self._executions[claim.id] = execution
+        try:
+            ending = await execution.run()
+            await self._store(execution, ending)
+        finally:
+            if self._executions.get(claim.id) is execution:
+                del self._executions[claim.id]
+            self._bell.set()
+
+    def _agent_for(self, claim: Claim) -> AgentDefinition | None:
+        try:
+            agent = catalog().agent(claim.agent)
+        except UnknownAgent:
+            return None
+        begun = claim.seq > 1
+        if agent.on_code_change == "pinned" and begun and claim.agent_version != agent.version:
+            return None
+        return agent
+
+    async def _defer(self, claim: Claim) -> None:
+        """This worker lacks the agent, or the version the run is pinned to: others may have it."""
+        again = self.keeper.now() + timedelta(seconds=DEFER_SECONDS * self._chance.uniform(0.5, 1.5))
+        detail = f"no worker with {claim.agent} {claim.agent_version}".strip()
+        await self._part(claim, Suspended("timer", detail, again, claim.signal_seq), None)
+
+    # -- storing how it ended -----------------------------------------------------------------
+
+    async def _store(self, execution: Execution, ending: Ending) -> None:
+        if isinstance(ending, Lost):
+            return
+        if isinstance(ending, Finished):
+            await self._finish(execution, ending)
+        elif isinstance(ending, Suspended):
+            await self._part(execution.claim, ending, execution)
+        elif isinstance(ending, Released):
+            await self._part(execution.claim, None, execution)
+
+    async def _finish(self, execution: Execution, ending: Finished) -> None:
+        done: asyncio.Future[None] = self.loop.create_future()
+        closing = Closing(
+            execution.claim, ending, execution.numbers.take(), execution.agent.version,
+            execution.counts(), done,
+        )  # fmt: skip
+        self.writer.close(closing)
+        try:
+            await done
+        except Unstorable:
+            await self._part(execution.claim, endings.unstorable(execution.stepping.seen), execution)
+
+    async def _part(
+        self, claim: Claim, ending: Suspended | None, execution: Execution | None
+    ) -> None:
+        done: asyncio.Future[str] = self.loop.create_future()
+        counts = execution.counts() if execution else endings.untouched(claim)
+        version = execution.agent.version if execution else claim.agent_version
+        seq = execution.numbers.take() if execution else claim.seq + 1
+        self.writer.part(Parting(claim, ending, seq, version, counts, done))
+        await done
+
+    # -- what reaches the runs (loop thread) --------------------------------------------------
+
+    def noticed(self, run: int, signal_seq: int, cancelled: bool | str) -> None:
+        """The run's row says how many signals there are, and whether it shall stop."""
+        execution = self._executions.get(run)
+        if execution is None:
+            return
+        if isinstance(cancelled, str) and cancelled:
+            execution.stop(Finished("cancelled", cancelled))
+        elif cancelled is True or signal_seq > execution.stepping.seen:
+            self._spawn(self._look(execution, signal_seq, ask=cancelled is True))
+
+    async def _look(self, execution: Execution, signal_seq: int, *, ask: bool) -> None:
+        run, seen = execution.claim.id, execution.stepping.seen
+        if ask:
+            self.keeper.hurry()
+        if signal_seq > seen:
+            messages = await self.keeper.ask(lambda keeper: keeper.messages(run, seen))
+            execution.receive(messages, signal_seq)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def check_lost(self, run: int, epoch: int) -> None:
+        """The database says another worker has this run."""
+        execution = self._executions.get(run)
+        if execution is not None and execution.claim.epoch == epoch and execution.live:
+            execution.lose()
+
+    def lose_all(self) -> None:
+        """This incarnation was declared dead: nothing of it may be written any more."""
+        for execution in list(self._executions.values()):
+            execution.lose()
+
+    def held(self) -> set[tuple[int, int]]:
+        """Runs executing here, with their epochs."""
+        return {(x.claim.id, x.claim.epoch) for x in list(self._executions.values()) if x.live}
+
+    def progress(self) -> list[tuple[int, int, int, int, str, datetime | None, datetime | None]]:
+        """Figures of the runs executing here, for their rows."""
+        rows = []
+        for execution in list(self._executions.values()):
+            c, claim = execution.counts(), execution.claim
+            rows.append(
+                (claim.id, claim.epoch, c.steps, c.retries, c.progress, c.last_progress_at,
+                 c.step_deadline_at)
+            )  # fmt: skip
+        return rows
+
+    def _moved(self, run: int, seq: int) -> None:
+        self.hints.add(run, seq)
+
+    async def _announce(self) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_AFTER_SECONDS)
+            for execution in list(self._executions.values()):
+                execution.announce(ANNOUNCE_AFTER_SECONDS)
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    def begin_drain(self) -> None:
+        """Claim no more, let steps under way end, give runs back. Fit for a signal handler."""
+        self._drain_asked.set()
+
+    def check_drain(self) -> None:
+        """Called by the keeper: start the drain that was asked for, and end it in time."""
+        if not self._drain_asked.is_set():
+            return
+        now = time.monotonic()
+        if not self.draining:
+            self.draining = True
+            self._drain_since = now
+            self.call(self._drain)
+        elif now - self._drain_since > self.options.drain_seconds:
+            self.call(self._release)
+        if now - self._drain_since > self.options.drain_seconds + EXIT_GRACE_SECONDS:
+            log.error("worker.left", runs=len(self._executions))
+            os._exit(1)
+
+    def _drain(self) -> None:
+        log.info("worker.draining", runs=len(self._executions))
+        for execution in list(self._executions.values()):
+            execution.drain()
+        self._spawn(self._wait_drained())
+
+    def _release(self) -> None:
+        for execution in list(self._executions.values()):
+            execution.release()
+
+    async def _wait_drained(self) -> None:
+        while self._executions or not self.writer.idle:
+            await asyncio.sleep(0.02)
+        await self.writer.stop()
+        self._drained.set()
+
+    def stop(self) -> bool:
+        """Drain and leave. True when everything ended in time."""
+        self.begin_drain()
+        limit = self.options.drain_seconds + EXIT_GRACE_SECONDS + 1
+        clean = self._drained.wait(timeout=limit)
+        self.processes.close()
+        self.keeper.depart(clean=clean)
+        log.info("worker.gone", clean=clean)
+        return clean
+

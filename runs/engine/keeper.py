@@ -1,0 +1,318 @@
+"""The keeper: a thread with its own connection that keeps the worker's lease.
+
+It must not depend on the event loop, because it is also the one that notices a loop that no
+longer turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+import structlog
+from django.db import connection
+
+from agentops.execution.records import Claim, Entry, Message
+from agentops.sdk import codec
+from runs.engine import statements
+from runs.engine.options import Options
+
+if TYPE_CHECKING:
+    from runs.engine.host import Host
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+PULSE_SECONDS = 0.1
+NOTICE_SECONDS = 1.0
+SWEEP_SECONDS = 2.0
+PROGRESS_SECONDS = 2.0
+LOOP_SLOW_SECONDS = 1.0
+ORPHAN_NOTICES = 3
+
+
+def machine_identity() -> str:
+    """Host, boot and process namespace: where a process id means one process."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    space = Path("/proc/self/ns/pid")
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(boot.read_text().strip())
+    with contextlib.suppress(OSError):
+        parts.append(str(space.stat().st_ino))
+    return "/".join(parts)
+
+
+def process_started(pid: int) -> int | None:
+    """When a process of this machine began, in ticks since boot; None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _exists(pid)
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _exists(pid: int) -> int | None:
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return 0
+    return 0
+
+
+class Keeper(threading.Thread):
+    """Registers the worker, keeps its lease, and tells the host what reached its runs."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        super().__init__(name="agentops-keeper", daemon=True)
+        self._host, self._options = host, options
+        self._machine = machine_identity()
+        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._pulse = threading.Event()
+        self._kept_at = 0.0
+        self._offset = timedelta()
+        self._anchor = (datetime.now(UTC), time.monotonic())
+        self._unknown: dict[tuple[int, int], int] = {}
+        self._loop_seen = time.monotonic()
+        self._slow_told = False
+        self.worker = 0
+
+    # -- asked from the loop ------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The time by the database clock, carried on by the monotonic clock."""
+        at, since = self._anchor
+        return at + timedelta(seconds=time.monotonic() - since)
+
+    def lease_is_fresh(self) -> bool:
+        """Whether the last heartbeat is young enough to start an effect."""
+        age = time.monotonic() - self._kept_at
+        return age < self._options.lease_seconds * 2 / 3
+
+    def hurry(self) -> None:
+        """Look at once for what reached the runs."""
+        self._pulse.set()
+
+    async def ask(self, question: Callable[[Keeper], T]) -> T:
+        """Have the keeper's connection answer; asked again after a lost connection."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def answer() -> None:
+            try:
+                value = question(self)
+            except psycopg.OperationalError:
+                self._drop_connection()
+                self._calls.put(answer)
+            except Exception as error:  # noqa: BLE001 - raised where it was asked
+                loop.call_soon_threadsafe(_refuse, future, error)
+            else:
+                loop.call_soon_threadsafe(_resolve, future, value)
+
+        self._calls.put(answer)
+        self._pulse.set()
+        return await future
+
+    def is_gone(self, worker: int, deadline: datetime) -> bool:
+        """Whether attempts of ``worker`` up to ``deadline`` can act no more."""
+        self._look_at_neighbours()
+        return bool(self._query(statements.IS_GONE, worker, deadline)[0][0])
+
+    def messages(self, run: int, after: int) -> list[Message]:
+        """What reached a run after message ``after``."""
+        rows = self._query(statements.MESSAGES, run, after)
+        return [Message(n, name, codec.Encoded(c, bytes(data))) for n, name, c, data in rows]
+
+    def tell_late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
+        """Hand in the outcome of an intent of a run this worker lost."""
+        told: dict[str, object] = {"attempt": n}
+        value = codec.decode(*outcome.value) if outcome.value else None
+        told["error" if outcome.kind == "step.failed" else "value"] = value
+        self._calls.put(lambda: self._signal(claim, f"settled:{key}:{n}", told))
+
+    def _signal(self, claim: Claim, name: str, told: dict[str, object]) -> None:
+        try:
+            self._options.signal(claim.id, name, told, f"worker {self.worker}")
+        finally:
+            connection.close()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def register(self) -> None:
+        """Become a new incarnation. Takes over what dead neighbours of this machine left."""
+        o = self._options
+        row = self._query(
+            statements.REGISTER, self._machine, socket.gethostname(), os.getpid(),
+            process_started(os.getpid()) or 0, list(o.queues), o.capacity, o.release,
+        )[0]  # fmt: skip
+        self.worker = row[0]
+        self._kept(row[1])
+        log.info("worker.registered", worker=self.worker, queues=list(o.queues))
+        if self._look_at_neighbours():
+            o.sweep()
+
+    def sweep(self) -> None:
+        """Sweep every now and then; a thread of its own, because a sweep may wait for locks."""
+        while not self._stopped.wait(SWEEP_SECONDS):
+            try:
+                self._options.sweep()
+            except Exception as error:  # noqa: BLE001 - the next sweep does what this one could not
+                log.warning("sweep.failed", error=f"{type(error).__name__}: {error}")
+
+    def _look_at_neighbours(self) -> int:
+        """Note which workers of this machine have exited. Returns how many."""
+        gone = 0
+        for worker, pid, started in self._query(statements.NEIGHBOURS, self._machine, self.worker):
+            if process_started(pid) != started:
+                self._query(statements.DEPART, worker)
+                gone += 1
+        return gone
+
+    def run(self) -> None:
+        """Keep the lease until stopped."""
+        threading.Thread(target=self.sweep, name="agentops-sweep", daemon=True).start()
+        due = {self._heartbeat: 0.0, self._notice: 0.0, self._tell_progress: 0.0, self._watch: 0.0}
+        every = {
+            self._heartbeat: self._options.heartbeat_seconds,
+            self._notice: NOTICE_SECONDS,
+            self._tell_progress: PROGRESS_SECONDS,
+            self._watch: LOOP_SLOW_SECONDS / 2,
+        }
+        while not self._stopped.is_set():
+            self._pulse.wait(PULSE_SECONDS)
+            now = time.monotonic()
+            if self._pulse.is_set():
+                self._pulse.clear()
+                due[self._notice] = 0.0
+            for duty in [d for d, at in due.items() if at <= now]:
+                due[duty] = now + every[duty]
+                self._do(duty)
+            while not self._calls.empty():
+                self._do(self._calls.get())
+            self._host.check_drain()
+
+    def _do(self, duty: Callable[[], None]) -> None:
+        try:
+            duty()
+        except psycopg.OperationalError as error:
+            log.warning("keeper.disconnected", error=type(error).__name__)
+            self._drop_connection()
+        except Exception:
+            log.exception("keeper.failed", duty=getattr(duty, "__name__", "call"))
+
+    def depart(self, *, clean: bool) -> None:
+        """The worker is about to exit. ``clean``: nothing of it can act any more."""
+        self._stopped.set()
+        self.join(timeout=2)
+        with contextlib.suppress(psycopg.Error):
+            if clean:
+                self._query(statements.DEPART, self.worker)
+            self._drop_connection()
+
+    # -- duties -------------------------------------------------------------------------------
+
+    def _heartbeat(self) -> None:
+        state = "draining" if self._host.draining else "alive"
+        rows = self._query(statements.HEARTBEAT, self.worker, state)
+        if rows:
+            self._kept(rows[0][0])
+            return
+        log.error("worker.lost_lease", worker=self.worker)
+        self._host.call(self._host.lose_all)
+        self.register()
+
+    def _kept(self, database_time: object) -> None:
+        assert isinstance(database_time, datetime)  # noqa: S101 - the statement returns a time
+        self._kept_at = time.monotonic()
+        self._anchor = (max(database_time, self.now() - timedelta(seconds=1)), self._kept_at)
+
+    def _notice(self) -> None:
+        rows = self._query(statements.NOTICE, self.worker)
+        known = self._host.held()
+        for run, epoch, signal_seq, cancelled in rows:
+            if (run, epoch) in known:
+                self._host.call(lambda r=run, s=signal_seq, c=cancelled: self._host.noticed(r, s, c))
+        held = {(row[0], row[1]) for row in rows}
+        self._disown([pair for pair in held if pair not in known and pair not in self._host.held()])
+        for pair in known - held:
+            self._host.call(lambda p=pair: self._host.check_lost(*p))
+
+    def _disown(self, unknown: list[tuple[int, int]]) -> None:
+        """Give back runs whose claim was answered over a connection that broke."""
+        self._unknown = {pair: self._unknown.get(pair, 0) + 1 for pair in unknown}
+        for run, epoch in [p for p, times in self._unknown.items() if times >= ORPHAN_NOTICES]:
+            self._query(statements.DISOWN, run, epoch, self.worker)
+            log.warning("run.disowned", run=run, epoch=epoch)
+
+    def _tell_progress(self) -> None:
+        rows = self._host.progress()
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            self._query(statements.PROGRESS, *columns)
+
+    def _watch(self) -> None:
+        """Notice a loop that does not turn, and threads that never came back."""
+        self._host.call(self._seen)
+        behind = time.monotonic() - self._loop_seen
+        if behind > self._options.stuck_seconds:
+            log.critical("loop.stuck", seconds=round(behind, 1), stack=self._loop_stack())
+            os._exit(70)
+        if behind > LOOP_SLOW_SECONDS * 2 and not self._slow_told:
+            self._slow_told = True
+            log.error("loop.blocked", seconds=round(behind, 1), stack=self._loop_stack())
+        if self._host.threads.leaked > self._options.leak_limit:
+            log.critical("threads.leaked", count=self._host.threads.leaked)
+            self._host.begin_drain()
+
+    def _seen(self) -> None:
+        self._loop_seen = time.monotonic()
+        self._slow_told = False
+
+    def _loop_stack(self) -> list[str]:
+        frame = sys._current_frames().get(self._host.thread_id)  # noqa: SLF001 - the only way
+        return [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_stack(frame)][-8:]
+
+    # -- connection ---------------------------------------------------------------------------
+
+    def _query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        if self._connection is None:
+            self._connection = psycopg.connect(
+                self._options.conninfo, autocommit=True, cursor_factory=psycopg.RawCursor
+            )
+        cursor = self._connection.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+
+def _resolve(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _refuse(future: asyncio.Future[T], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

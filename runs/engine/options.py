@@ -1,0 +1,30 @@
+"""What a worker process is told when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Settings of one worker process. Times in seconds.
+
+    ``signal(run id, name, payload, sender)`` and ``sweep()`` reach the service side, which lies
+    above the engine.
+    """
+
+    conninfo: str
+    redis_url: str
+    queues: tuple[str, ...]
+    capacity: int
+    release: str
+    lease_seconds: float
+    heartbeat_seconds: float
+    tick_seconds: float
+    drain_seconds: float
+    stuck_seconds: float
+    leak_limit: int
+    max_payload_bytes: int
+    signal: Callable[[int, str, object, str], None]
+    sweep: Callable[[], None]

@@ -1,0 +1,81 @@
+"""The world of an execution in a worker: PostgreSQL, the worker's lease, its threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from agentops.execution.port import Child, Numbers
+from agentops.execution.records import Claim, Entry
+from agentops.sdk import codec
+from agentops.sdk.catalog import catalog
+from agentops.sdk.steps import Spawn, Work
+from runs.engine.batches import Appending, Spawning
+
+if TYPE_CHECKING:
+    from runs.engine.host import Host
+
+
+class WorkerPort:
+    """One for all executions of a process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @property
+    def worker(self) -> int:
+        return self._host.keeper.worker
+
+    @property
+    def draining(self) -> bool:
+        return self._host.draining
+
+    def now(self) -> datetime:
+        return self._host.keeper.now()
+
+    def may_act(self) -> bool:
+        return self._host.keeper.lease_is_fresh()
+
+    def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._host.writer.append(Appending(claim, entries, done))
+        return done
+
+    def prepare(self, child: Spawn) -> Child:
+        definition = catalog().agent(child.agent)
+        definition.validate_input(child.input)
+        encoded = codec.encode(child.input, limit=self._host.options.max_payload_bytes)
+        return Child(
+            child, definition.version, encoded, codec.digest(child.input), definition.timeout
+        )
+
+    def spawn(
+        self, claim: Claim, entry: Entry, child: Child, public_id: str
+    ) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._host.writer.spawn(Spawning(claim, entry, child, public_id, done))
+        return done
+
+    async def is_gone(self, worker: int, deadline: datetime | None) -> bool:
+        if deadline is None:
+            return False
+        return await self._host.keeper.ask(lambda k: k.is_gone(worker, deadline))
+
+    async def transactional(
+        self,
+        claim: Claim,
+        numbers: Numbers,
+        work: Callable[[], object],
+        record: Callable[[object], Entry],
+        timeout: float,
+    ) -> None:
+        await self._host.transactions.run(claim, numbers, work, record, timeout)
+
+    async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
+        return await self._host.processes.run(work, args, timeout)
+
+    def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
+        self._host.keeper.tell_late(claim, key, n, outcome)
+

@@ -1,0 +1,19 @@
+"""Celery tasks: bells. Whoever hears one looks in the database."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from runs import worker
+
+
+@shared_task(name="runs.ring", ignore_result=True)
+def ring(**_: object) -> None:
+    """Something may be claimable: the host of this process claims and executes it."""
+    worker.host().ring()
+
+
+@shared_task(name="runs.sweep", ignore_result=True)
+def sweep(**_: object) -> None:
+    """Beat is one more caller of the sweep; every worker sweeps by itself."""
+    worker.sweep()

@@ -1,0 +1,84 @@
+"""Where Celery's worker process becomes ours: start, bells and shutdown."""
+
+from __future__ import annotations
+
+from celery import signals
+from django.conf import settings
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
+from runs import services
+from runs.engine.host import Host
+from runs.engine.options import Options
+from runs.engine.sweeper import sweep_from_django
+from runs.models import Run
+
+_host: Host | None = None
+
+
+def host() -> Host:
+    """The host of this process, started on first use."""
+    global _host
+    if _host is None:
+        _host = Host(options())
+        _host.start()
+    return _host
+
+
+def options() -> Options:
+    """What the settings say about workers."""
+    return Options(
+        conninfo=conninfo(),
+        redis_url=settings.REDIS_URL,
+        queues=tuple(settings.AGENTOPS_QUEUES),
+        capacity=settings.AGENTOPS_CONCURRENCY,
+        release=settings.AGENTOPS_RELEASE,
+        lease_seconds=settings.AGENTOPS_LEASE_SECONDS,
+        heartbeat_seconds=settings.AGENTOPS_HEARTBEAT_SECONDS,
+        tick_seconds=settings.AGENTOPS_TICK_SECONDS,
+        drain_seconds=settings.AGENTOPS_DRAIN_SECONDS,
+        stuck_seconds=settings.AGENTOPS_STUCK_SECONDS,
+        leak_limit=settings.AGENTOPS_LEAK_LIMIT,
+        max_payload_bytes=settings.AGENTOPS_MAX_PAYLOAD_BYTES,
+        signal=_signal,
+        sweep=sweep,
+    )
+
+
+def conninfo() -> str:
+    """How to reach Django's default database with libpq."""
+    known = connection.get_connection_params()
+    skip = {"context", "cursor_factory", "prepare_threshold", "client_encoding", "row_factory"}
+    return make_conninfo(**{k: v for k, v in known.items() if k not in skip and v is not None})
+
+
+def sweep() -> None:
+    """One sweep from within this process."""
+    try:
+        sweep_from_django()
+    finally:
+        connection.close()
+
+
+def _signal(run_id: int, name: str, told: object, sender: str) -> None:
+    run = Run.objects.get(pk=run_id)
+    if not run.is_final:
+        services.signal_run(run=run, name=name, payload=told, sender=sender, dedup_key=name)
+
+
+@signals.worker_init.connect
+def _start(**_: object) -> None:
+    host()
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: object) -> None:
+    """Runs in a signal handler: it may only set a flag."""
+    if _host is not None:
+        _host.begin_drain()
+
+
+@signals.worker_shutdown.connect
+def _stop(**_: object) -> None:
+    if _host is not None:
+        _host.stop()
