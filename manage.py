@@ -13,6 +13,9 @@ def main() -> None:
 
         sys.exit(command.main(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+    # A command is read by a person and uses one connection.
+    os.environ.setdefault("AGENTOPS_LOG_FORMAT", "text")
+    os.environ.setdefault("AGENTOPS_DB_POOL", "0")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

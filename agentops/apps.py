@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class AgentopsConfig(AppConfig):
@@ -12,4 +13,8 @@ class AgentopsConfig(AppConfig):
     verbose_name = "Agent operations"
 
     def ready(self) -> None:
-        from agentops import celery
+        from agentops import celery, checks
+        from agentops.sdk import catalog
+
+        # Names them only: modules of authors are imported on first use.
+        catalog.configure(tuple(settings.AGENTOPS_AGENTS))

@@ -31,7 +31,6 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CLAIMS = 10_000
 
 
-
 @dataclass
 class Journal:
     """A run in memory. Hand it to :func:`run` again to go on after a crash or a wait."""
@@ -177,7 +176,9 @@ async def _drive(  # noqa: PLR0913 - the arguments of run
         journal.epoch += 1
         left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
         port = MemoryPort(journal, left)
-        execution = Execution(agent, _claim(agent, input, journal), _history(journal), port, threads)
+        execution = Execution(
+            agent, _claim(agent, input, journal), _history(journal), port, threads
+        )
         port.execution = execution
         _tell_children(journal, children)
         ending = await execution.run()

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from agentops.launcher.home import PROJECT, Home
 from tests.launcher.launched import (
     PATIENCE_SECONDS,
     Launched,
@@ -22,8 +24,6 @@ from tests.launcher.launched import (
     processes_of,
     until,
 )
-
-from agentops.launcher.home import PROJECT, Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("launcher")]
 
@@ -141,7 +141,7 @@ def test_named_servers_are_used_and_none_of_ours_started(tmp_path: Path) -> None
 def test_a_user_without_an_account_can_start_it(tmp_path: Path) -> None:
     python = _python_for_everybody()
     nobody_we_know = 54321
-    home = Path(shutil.copytree(PROJECT / "bin", f"/tmp/agentops-test-{os.getpid()}"))  # noqa: S108
+    home = Path(shutil.copytree(PROJECT / "bin", f"/tmp/agentops-test-{os.getpid()}"))
     try:
         os.chown(home, nobody_we_know, nobody_we_know)
         said = subprocess.run(
