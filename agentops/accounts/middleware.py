@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import redirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 
 from agentops.launcher.home import Home
 
 # Where a marked user may go: choose a password, or leave.
-_CHOOSE = ("password_change", "admin:password_change")
-_OPEN = (*_CHOOSE, "password_change_done", "logout", "admin:password_change_done", "admin:logout")
+_CHOOSE = "password"
+_OPEN = (_CHOOSE, "logout", "signed-out", "theme", "admin:password_change", "admin:logout")
 
 
 class ChoosePasswordMiddleware(MiddlewareMixin):
@@ -28,7 +28,7 @@ class ChoosePasswordMiddleware(MiddlewareMixin):
             return None
         if request.headers.get("accept", "").startswith("application/json"):
             return HttpResponseForbidden("Choose your own password in the console first.")
-        return redirect(_page())
+        return redirect(reverse(_CHOOSE))
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Forget the printed password once its owner has chosen another."""
@@ -37,12 +37,3 @@ class ChoosePasswordMiddleware(MiddlewareMixin):
         if chosen and getattr(request, "had_to_choose", False):
             Home(settings.AGENTOPS_DATA).first_sign_in.unlink(missing_ok=True)
         return response
-
-
-def _page() -> str:
-    for name in _CHOOSE:
-        try:
-            return reverse(name)
-        except NoReverseMatch:
-            continue
-    raise LookupError("No page to choose a password is among the URLs.")

@@ -163,7 +163,7 @@ def _part(name: str, fine: str, missing: str, remedy: str) -> Finding:
 def _mail() -> Finding:
     if not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
         remedy = "Set EMAIL_URL to send mail, such as smtp+tls://user:password@host:587."
-        return Finding("mail", f"kept in files ({settings.EMAIL_URL})", "note", remedy)
+        return Finding("mail", f"kept in {settings.AGENTOPS_DATA}, not sent", "note", remedy)
     where = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
     try:
         with smtplib.SMTP(settings.EMAIL_HOST, settings.EMAIL_PORT, timeout=_SMTP_SECONDS) as smtp:
