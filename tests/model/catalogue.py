@@ -47,8 +47,11 @@ SOUND: dict[str, Model[Any]] = {
     "effects, three workers": Effects(effects_state.Rules(), Size(workers=3)),
     "effects, late settlements dropped": _effects(late="never"),
     "effects, with verify": _effects(verify="quarantined"),
-    "effects, deadline instead of exit, no pause after the last look at the lease": _effects(
+    "effects, deadline or exit, no pause after the last look": _effects(
         quarantine="deadline", pause_after_check=False
+    ),
+    "effects, deadline or exit, no pause after the last look, with verify": _effects(
+        quarantine="deadline", pause_after_check=False, verify="quarantined"
     ),
     "wake-ups, two workers": _wakeups(),
     "wake-ups, three workers": Wakeups(wakeups.Rules(), workers=3, disturbances=3),
@@ -64,8 +67,12 @@ MUTANTS: dict[str, Mutant] = {
     "any row in our place counts as ours": Mutant(_effects(conflict_is_mine=True), TWICE),
     "an open intent is simply tried again": Mutant(_effects(asks=False), TWICE),
     "'run again' is allowed at once": Mutant(_effects(quarantine="none"), TWICE),
+    # Nothing here can prevent this one; only an idempotency key at the other side can.
     "'run again' is allowed after the deadline, and a process pauses after its last look": Mutant(
         _effects(quarantine="deadline"), TWICE
+    ),
+    "an attempt does not look at its deadline before it acts": Mutant(
+        _effects(quarantine="deadline", pause_after_check=False, heeds_deadline=False), TWICE
     ),
     "the operator looks before the old attempt is gone": Mutant(
         _effects(looks_after_exit=False), TWICE
@@ -75,6 +82,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "verify's 'not done' is believed while the old attempt may act": Mutant(
         _effects(verify="trusted"), TWICE
+    ),
+    "verify is asked before the old attempt is seen to be over": Mutant(
+        _effects(verify="asked first"), TWICE
     ),
     "a late settlement goes past the fence": Mutant(_effects(late="journal"), STALE),
     "going to sleep is decided by EXISTS(inbox)": Mutant(_wakeups(decides_by="exists"), SLEEPS),

@@ -69,6 +69,10 @@ class Effects:
         if worker.owns and worker.lease and not gone and state.takeovers:
             spent = state._replace(takeovers=state.takeovers - 1)
             yield "loses the run, stuck past its deadline", self._reclaim(spent, place, worker)
+        # The first attempt is enough to show what a passed deadline does.
+        if self.rules.quarantine == "deadline" and worker.holds == 1 and not worker.overdue:
+            overdue = worker._replace(overdue=True)
+            yield "has an attempt past its deadline", state.with_worker(place, overdue)
 
     def _reclaim(self, state: State, place: int, worker: Worker) -> State:
         raised = state.epoch + self.rules.takeover_raises_epoch
@@ -128,7 +132,7 @@ class Effects:
             intents=(*state.intents, worker.epoch),
             stale=state.stale or worker.epoch < state.loaded,
         )
-        return written.with_worker(place, sent._replace(holds=worker.n))
+        return written.with_worker(place, sent._replace(holds=worker.n, overdue=False))
 
     def _at_intent_sent(self, state: State, place: int, worker: Worker) -> Moves:
         again = worker._replace(at="intent")
@@ -143,11 +147,20 @@ class Effects:
     def _at_ready(self, state: State, place: int, worker: Worker) -> Moves:
         if not worker.lease:
             yield "gives up, its lease is over", state.with_worker(place, worker.idle())
+        elif worker.overdue and self.rules.heeds_deadline:
+            yield "gives up, its deadline is over", self._give_up(state, place, worker)
         elif self.rules.pause_after_check:
             checked = worker._replace(at="checked")
-            yield "finds its lease alive", state.with_worker(place, checked)
+            yield "finds that it may act", state.with_worker(place, checked)
         else:
-            yield "finds its lease alive and ACTS", _act(state, place, worker)
+            yield "finds that it may act and ACTS", _act(state, place, worker)
+
+    def _give_up(self, state: State, place: int, worker: Worker) -> State:
+        """It has not acted, and may say so as long as the run is its own."""
+        if not state.mine(worker):
+            return state.with_worker(place, worker.idle())
+        again = worker._replace(at="intent", n=worker.n + 1, holds=0, overdue=False)
+        return state._replace(voids=state.voids | {worker.n}).with_worker(place, again)
 
     def _at_checked(self, state: State, place: int, worker: Worker) -> Moves:
         yield "ACTS", _act(state, place, worker)
@@ -175,20 +188,28 @@ class Effects:
             yield "drops its outcome", state.with_worker(place, worker.idle())
 
     def _at_verifying(self, state: State, place: int, worker: Worker) -> Moves:
-        """The quarantine is looked at first, then the world: the other order proves nothing."""
-        trusted = self.rules.verify == "trusted" or self._may_run_again(state)
-        if worker.n in state.effects:
-            done = worker._replace(at="acted")
-            yield "verifies: it happened", state.with_worker(place, done)
-        elif trusted:
-            absent = worker._replace(at="verified_absent")
-            yield "verifies: it did not happen", state.with_worker(place, absent)
-        else:
-            unknown = worker._replace(at="uncertain")
-            yield "cannot tell yet", state.with_worker(place, unknown)
+        may = self.rules.verify != "quarantined" or self._may_run_again(state)
+        asking = worker._replace(at="asking" if may else "asking_early")
+        yield (
+            f"sees that the old attempt {'can no longer' if may else 'may still'} act",
+            (state.with_worker(place, asking)),
+        )
+
+    def _at_asking(self, state: State, place: int, worker: Worker) -> Moves:
+        yield from self._verify(state, place, worker, then="verified_absent")
+
+    def _at_asking_early(self, state: State, place: int, worker: Worker) -> Moves:
+        yield from self._verify(state, place, worker, then="uncertain")
+
+    def _verify(self, state: State, place: int, worker: Worker, then: str) -> Moves:
+        happened = worker.n in state.effects
+        answered = worker._replace(at="acted" if happened else then)
+        yield f"verifies: {'done' if happened else 'not done'}", state.with_worker(place, answered)
 
     def _at_verified_absent(self, state: State, place: int, worker: Worker) -> Moves:
-        if state.mine(worker) and state.open == worker.n:
+        if self.rules.verify == "asked first" and not self._may_run_again(state):
+            yield "cannot tell yet", state.with_worker(place, worker._replace(at="uncertain"))
+        elif state.mine(worker) and state.open == worker.n:
             again = worker._replace(at="intent", n=worker.n + 1)
             voided = state._replace(voids=state.voids | {worker.n})
             yield f"voids attempt {worker.n}", voided.with_worker(place, again)
@@ -242,7 +263,7 @@ class Effects:
             return True
         holders = [worker for worker in state.workers if worker.holds == state.open]
         if self.rules.quarantine == "deadline":
-            return not any(worker.lease for worker in holders)
+            return all(worker.overdue for worker in holders)
         return not holders
 
 

@@ -21,9 +21,11 @@ class Rules:
     # An intent without an outcome is found: is somebody asked, or is it simply done again?
     asks: bool = True
     # When "it did not happen, run again" is allowed. "exit": once the old incarnation is gone or
-    # gave the attempt up. "deadline": also when its lease is over. "none": always.
+    # gave the attempt up. "deadline": also once the attempt's deadline is over. "none": always.
     quarantine: str = "exit"
-    # A pause can fall between the attempt's last look at its lease and the effect itself.
+    # The attempt looks at its deadline, and not only at its lease, immediately before it acts.
+    heeds_deadline: bool = True
+    # A pause can fall between that last look and the effect itself.
     pause_after_check: bool = True
     # The operator looks at the outside world after the old attempt can no longer act, not before.
     looks_after_exit: bool = True
@@ -31,7 +33,8 @@ class Rules:
     # "inbox", "journal" (straight there, with the old epoch) or "never".
     late: str = "inbox"
     # "none": the tool has no verify. "trusted": its "not done" is taken at its word.
-    # "quarantined": its "not done" counts only if the old attempt can no longer act.
+    # "asked first": it counts if the old attempt can no longer act by the time of the answer.
+    # "quarantined": it counts if the old attempt could no longer act when it was asked.
     verify: str = "none"
 
 
@@ -46,7 +49,8 @@ class Size:
 
 
 class Worker(NamedTuple):
-    """One process. ``holds`` is the attempt whose intent its incarnation wrote."""
+    """One process. ``holds`` is the attempt whose intent its incarnation wrote, ``overdue`` says
+    that the deadline of that attempt is over."""
 
     at: str = "idle"
     epoch: int = 0
@@ -54,6 +58,7 @@ class Worker(NamedTuple):
     holds: int = 0
     lease: bool = True
     owns: bool = False
+    overdue: bool = False
 
     def idle(self) -> Worker:
         """Turned to other work; the run stays its own until somebody takes it."""

@@ -9,7 +9,7 @@ import sys
 import time
 
 SCRIPT = """
-from runs.engine.faults import fault
+from agentops.execution.faults import fault
 for n in range(1, 4):
     fault("writer.after_send")
     fault("effect.before", "pay")
