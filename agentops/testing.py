@@ -16,7 +16,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from agentops.execution.execution import Execution
 from agentops.execution.port import Child, Ending, Finished, Lost, Numbers, Released, Suspended
@@ -162,7 +162,7 @@ def run(
         return runner.run(_drive(agent, input, state, events or {}, children, crash_after))
 
 
-async def _drive(  # noqa: PLR0913 - the arguments of run
+async def _drive(
     agent: AgentDefinition,
     input: object,
     journal: Journal,
@@ -192,10 +192,16 @@ async def _drive(  # noqa: PLR0913 - the arguments of run
 def _claim(agent: AgentDefinition, input: object, journal: Journal) -> Claim:
     seq = max((e.seq for e in journal.entries), default=0)
     return Claim(
-        id=1, public_id="run_00000000000000000000", epoch=journal.epoch, agent=agent.name,
-        agent_version=journal.version, input=input, created_at=BEGINNING,
-        signal_seq=len(journal.inbox), seq=seq,
-    )  # fmt: skip
+        id=1,
+        public_id="run_00000000000000000000",
+        epoch=journal.epoch,
+        agent=agent.name,
+        agent_version=journal.version,
+        input=input,
+        created_at=BEGINNING,
+        signal_seq=len(journal.inbox),
+        seq=seq,
+    )
 
 
 def _history(journal: Journal) -> History:
@@ -241,9 +247,15 @@ def _result(ending: Ending, journal: Journal) -> Result:
         output = codec.decode(*ending.output) if ending.output else None
         error = codec.decode(*ending.error) if ending.error else None
         return Result(
-            ending.status, output, error if isinstance(error, dict) else None,
-            ending.stop_reason, "", "", ending.degraded, journal,
-        )  # fmt: skip
+            ending.status,
+            output,
+            error if isinstance(error, dict) else None,
+            ending.stop_reason,
+            "",
+            "",
+            ending.degraded,
+            journal,
+        )
     if isinstance(ending, Suspended):
         return Result("waiting", None, None, "", ending.waiting_for, ending.detail, (), journal)
     return Result("queued", None, None, "", "", "", (), journal)

@@ -61,9 +61,14 @@ class Attempts:
     """Does the work of one run's steps. One implementation of retry and effect rules."""
 
     def __init__(
-        self, claim: Claim, port: Port, replay: Replay, numbers: Numbering, threads: Threads,
+        self,
+        claim: Claim,
+        port: Port,
+        replay: Replay,
+        numbers: Numbering,
+        threads: Threads,
         payload_limit: int | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._claim, self._port, self._replay = claim, port, replay
         self._numbers, self._threads, self._limit = numbers, threads, payload_limit
         self._chance = Random(f"{claim.public_id}/{claim.epoch}")  # noqa: S311 - jitter
@@ -124,9 +129,7 @@ class Attempts:
 
     # -- running author code ------------------------------------------------------------------
 
-    async def _run(
-        self, key: str, work: Work, fingerprint: str, n: int, flight: Flight
-    ) -> object:
+    async def _run(self, key: str, work: Work, fingerprint: str, n: int, flight: Flight) -> object:
         context = self._context(key, n, work.timeout)
         wants = work.tool is not None and work.tool.takes_context
         args = (context, *work.args) if wants else work.args
@@ -146,9 +149,14 @@ class Attempts:
         return ToolContext(run_id=run_id, key=key, attempt=n, deadline=deadline)
 
     async def _in_transaction(
-        self, key: str, work: Work, fingerprint: str, n: int, flight: Flight,
+        self,
+        key: str,
+        work: Work,
+        fingerprint: str,
+        n: int,
+        flight: Flight,
         args: tuple[object, ...],
-    ) -> Outcome:  # fmt: skip
+    ) -> Outcome:
         call = functools.partial(work.fn, *args, **work.kwargs)
         made: list[Outcome] = []
 
@@ -168,14 +176,23 @@ class Attempts:
         """Record durably that attempt ``n`` may act now; only then may it."""
         meta = self._meta(work, n) | {"deadline_at": flight.deadline_at.isoformat()}
         meta["worker"] = self._port.worker
-        await self._numbers.append([
-            Entry(
-                key, Phase.INTENT, "step.intended", work.name, flight.started_at, n=n,
-                fingerprint=fingerprint, input=self._input(work), meta=meta,
-            )  # fmt: skip
-        ])
+        await self._numbers.append(
+            [
+                Entry(
+                    key,
+                    Phase.INTENT,
+                    "step.intended",
+                    work.name,
+                    flight.started_at,
+                    n=n,
+                    fingerprint=fingerprint,
+                    input=self._input(work),
+                    meta=meta,
+                )
+            ]
+        )
         flight.announced = True
-        while not self._port.may_act():
+        while not self._port.may_act():  # noqa: ASYNC110 - a thread renews the lease
             await asyncio.sleep(LEASE_POLL_SECONDS)
         flight.acting = True
         fault("effect.after_intent", work.name)
@@ -203,7 +220,9 @@ class Attempts:
         """
         late = self._replay.take_message(f"{SETTLED}{key}:{intent.n}")
         if late is not None:
-            return self._from_message(key, work, fingerprint, intent, late.n, codec.decode(*late.value))
+            return self._from_message(
+                key, work, fingerprint, intent, late.n, codec.decode(*late.value)
+            )
         verified = await self._verify(key, work, intent.n)
         if verified.verdict is Verdict.DONE:
             flight = Flight(work, intent.n, intent.at, intent.at, 0.0)
@@ -216,7 +235,17 @@ class Attempts:
             return Wait(key, "timer", deadline, f"{SETTLED}{key}:{intent.n}", "quarantine")
         now = self._port.now()
         await self._numbers.append(
-            [Entry(key, Phase.VOID, "step.settled", work.name, now, n=intent.n, meta={"verdict": "not_done"})]
+            [
+                Entry(
+                    key,
+                    Phase.VOID,
+                    "step.settled",
+                    work.name,
+                    now,
+                    n=intent.n,
+                    meta={"verdict": "not_done"},
+                )
+            ]
         )
         return None
 
@@ -228,10 +257,16 @@ class Attempts:
         failed = "error" in fields
         value = fields.get("error") if failed else fields.get("value")
         entry = Entry(
-            key, Phase.OUTCOME, "step.failed" if failed else "step.completed", work.name,
-            self._port.now(), fingerprint=fingerprint, value=codec.encode(value, limit=self._limit),
-            meta=meta, started_at=intent.at,
-        )  # fmt: skip
+            key,
+            Phase.OUTCOME,
+            "step.failed" if failed else "step.completed",
+            work.name,
+            self._port.now(),
+            fingerprint=fingerprint,
+            value=codec.encode(value, limit=self._limit),
+            meta=meta,
+            started_at=intent.at,
+        )
         return Outcome(entry, value)
 
     async def _verify(self, key: str, work: Work, n: int) -> Verified:
@@ -261,12 +296,19 @@ class Attempts:
 
     def _uncertain(self, key: str, work: Work, n: int, message: str) -> Wait:
         meta = self._meta(work, n) | {"error": {"code": "uncertain", "message": message}}
-        self._numbers.append([
-            Entry(
-                f"@step.uncertain/{key}", Phase.NOTE, "step.uncertain", work.name,
-                self._port.now(), n=self._numbers.next, meta=meta,
-            )  # fmt: skip
-        ])
+        self._numbers.append(
+            [
+                Entry(
+                    f"@step.uncertain/{key}",
+                    Phase.NOTE,
+                    "step.uncertain",
+                    work.name,
+                    self._port.now(),
+                    n=self._numbers.next,
+                    meta=meta,
+                )
+            ]
+        )
         return Wait(key, "operator", None, f"{SETTLED}{key}:{n}", f"uncertain:{key}")
 
     # -- outcomes -----------------------------------------------------------------------------
@@ -277,26 +319,49 @@ class Attempts:
         try:
             encoded = codec.encode(value, limit=self._limit)
         except PayloadError as error:
-            failure = Failure(error.code, str(error), type(error).__name__, False, Certainty.NOT_DONE)
+            failure = Failure(
+                error.code, str(error), type(error).__name__, False, Certainty.NOT_DONE
+            )
             return self._failed(key, work, fingerprint, n, failure, flight)
         entry = Entry(
-            key, Phase.OUTCOME, "step.completed", work.name, self._port.now(),
-            fingerprint=fingerprint, value=encoded, meta=self._meta(work, n),
-            input=None if flight.announced else self._input(work), started_at=flight.started_at,
-        )  # fmt: skip
+            key,
+            Phase.OUTCOME,
+            "step.completed",
+            work.name,
+            self._port.now(),
+            fingerprint=fingerprint,
+            value=encoded,
+            meta=self._meta(work, n),
+            input=None if flight.announced else self._input(work),
+            started_at=flight.started_at,
+        )
         return Outcome(entry, codec.as_recorded(value, encoded))
 
     def _failed(
-        self, key: str, work: Work, fingerprint: str, n: int, failure: Failure,
+        self,
+        key: str,
+        work: Work,
+        fingerprint: str,
+        n: int,
+        failure: Failure,
         flight: Flight,
-    ) -> Outcome:  # fmt: skip
+    ) -> Outcome:
         record = error_record(failure.code, failure.message, failure.kind)
-        meta = self._meta(work, n) | {"error": {"code": failure.code, "message": failure.message[:500]}}
+        meta = self._meta(work, n) | {
+            "error": {"code": failure.code, "message": failure.message[:500]}
+        }
         entry = Entry(
-            key, Phase.OUTCOME, "step.failed", work.name, self._port.now(), fingerprint=fingerprint,
-            value=codec.encode(record), meta=meta,
-            input=None if flight.announced else self._input(work), started_at=flight.started_at,
-        )  # fmt: skip
+            key,
+            Phase.OUTCOME,
+            "step.failed",
+            work.name,
+            self._port.now(),
+            fingerprint=fingerprint,
+            value=codec.encode(record),
+            meta=meta,
+            input=None if flight.announced else self._input(work),
+            started_at=flight.started_at,
+        )
         return Outcome(entry, record)
 
     async def _back_off(self, key: str, work: Work, n: int, failure: Failure) -> Wait | None:
@@ -329,9 +394,15 @@ class Attempts:
                 meta["deadline_at"] = flight.deadline_at.isoformat()
                 rows.append(
                     Entry(
-                        key, Phase.STARTED, "step.started", flight.work.name, flight.started_at,
-                        n=flight.n, input=self._input(flight.work), meta=meta,
-                    )  # fmt: skip
+                        key,
+                        Phase.STARTED,
+                        "step.started",
+                        flight.work.name,
+                        flight.started_at,
+                        n=flight.n,
+                        input=self._input(flight.work),
+                        meta=meta,
+                    )
                 )
         return rows
 

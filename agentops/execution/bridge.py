@@ -126,9 +126,12 @@ class ThreadBridge:
         self._x.threads.submit(body, done)
 
     def _ended(
-        self, branch: _Branch, value: object, error: BaseException | None,
+        self,
+        branch: _Branch,
+        value: object,
+        error: BaseException | None,
         then: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         branch.done, branch.value, branch.error = True, value, error
         self._active -= 1
         then()
@@ -165,7 +168,9 @@ class ThreadBridge:
             self._active += 1
             cell.give(value, error)
 
-    def _fork(self, join: _Join, scopes: list[Scope], calls: Sequence[Callable[[], object]]) -> None:
+    def _fork(
+        self, join: _Join, scopes: list[Scope], calls: Sequence[Callable[[], object]]
+    ) -> None:
         self._block(join.cell)
         self._joins.append(join)
         for branch, scope, call in zip(join.branches, scopes, calls, strict=True):

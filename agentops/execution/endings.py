@@ -29,7 +29,9 @@ def finished_ok(result: object, degraded: tuple[str, ...], limit: int | None) ->
     try:
         output = codec.encode(result, limit=limit)
     except PayloadError as error:
-        return failed("tool_error", error.code, f"What the agent returned cannot be stored: {error}")
+        return failed(
+            "tool_error", error.code, f"What the agent returned cannot be stored: {error}"
+        )
     return Finished("succeeded", "completed", output, degraded=degraded)
 
 

@@ -67,9 +67,7 @@ class Execution:
         self.threads, self._payload_limit = threads, payload_limit
         self.replay = Replay(history)
         self.numbers = Numbering(claim, port)
-        self.attempts = Attempts(
-            claim, port, self.replay, self.numbers, threads, payload_limit
-        )
+        self.attempts = Attempts(claim, port, self.replay, self.numbers, threads, payload_limit)
         self.stepping = Stepping(self)
         self.bridge = None if agent.is_async else ThreadBridge(self, self._loop)
         self._activity = Activity(self._loop, self.quiet)

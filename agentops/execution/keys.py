@@ -1,4 +1,4 @@
-"""Step identity: scope path, name, occurrence – or an explicit id.
+"""Step identity: scope path, name, occurrence - or an explicit id.
 
 Counters are kept per scope and name, so that a step added in one branch does not renumber its
 neighbours. A task or thread that the agent starts gets a scope of its own at its first step.

@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 activity_var: ContextVar[Activity | None] = ContextVar("agentops_activity", default=None)
+_Args = TypeVarTuple("_Args")
 _NOBODY = Context()
 
 
@@ -52,7 +53,10 @@ class QuietLoop(asyncio.SelectorEventLoop):
     """An event loop that marks the activity of the context a callback is scheduled in."""
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[_Args]], object],
+        *args: *_Args,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         activity = activity_var.get() if context is None else context.get(activity_var)
         if activity is not None:

@@ -45,7 +45,9 @@ class Entry:
     @property
     def size(self) -> int:
         """Bytes of payload, for back-pressure."""
-        return (len(self.value.data) if self.value else 0) + (len(self.input.data) if self.input else 0)
+        return (len(self.value.data) if self.value else 0) + (
+            len(self.input.data) if self.input else 0
+        )
 
 
 @dataclass(frozen=True, slots=True)

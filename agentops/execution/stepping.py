@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from agentops.execution import endings
 from agentops.execution.attempts import Outcome
 from agentops.execution.keys import Scope, current_scope, named_branch, running_task
 from agentops.execution.port import Fenced, Halt, Unstorable
 from agentops.execution.records import Entry, Message, Phase, error_from, error_record
-from agentops.execution.replay import SETTLED
 from agentops.execution.waits import LINGER_SECONDS, Wait, Waits
-from agentops.execution import endings
 from agentops.sdk import codec
-from agentops.sdk.errors import AgentopsError, Misuse, Missing
+from agentops.sdk.errors import AgentopsError, Missing, Misuse
 from agentops.sdk.ids import new_run_id
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
@@ -105,9 +104,15 @@ class Stepping:
 
     def _mark(self, key: str, id: str) -> None:
         entry = Entry(
-            key, Phase.OUTCOME, "patch.marked", id, self._x.port.now(), fingerprint="patch",
-            value=codec.NULL, meta={"type": "patch"},
-        )  # fmt: skip
+            key,
+            Phase.OUTCOME,
+            "patch.marked",
+            id,
+            self._x.port.now(),
+            fingerprint="patch",
+            value=codec.NULL,
+            meta={"type": "patch"},
+        )
         self._x.watch(self._x.numbers.append([entry]))
 
     # -- asking and starting ------------------------------------------------------------------
@@ -274,7 +279,9 @@ class Stepping:
         if step.timeout is not None and due <= self._x.port.now():
             text = f"No event “{step.name}” came within {step.timeout:g} s."
             return self._outcome(asked, "event.expired", error_record("event_timeout", text))
-        return Wait(asked.key, "event", due if step.timeout is not None else None, step.name, step.name)
+        return Wait(
+            asked.key, "event", due if step.timeout is not None else None, step.name, step.name
+        )
 
     async def _due(self, asked: Asked, seconds: float | None, kind: str) -> datetime:
         """When the wait ends; recorded, so that a restart does not begin it anew."""
@@ -347,9 +354,15 @@ class Stepping:
     def _outcome(self, asked: Asked, kind: str, value: object) -> Outcome:
         encoded = codec.encode(value)
         entry = Entry(
-            asked.key, Phase.OUTCOME, kind, asked.step.name, self._x.port.now(),
-            fingerprint=asked.fingerprint, value=encoded, meta={"type": asked.step.type},
-        )  # fmt: skip
+            asked.key,
+            Phase.OUTCOME,
+            kind,
+            asked.step.name,
+            self._x.port.now(),
+            fingerprint=asked.fingerprint,
+            value=encoded,
+            meta={"type": asked.step.type},
+        )
         return Outcome(entry, codec.as_recorded(value, encoded))
 
     # -- the end ------------------------------------------------------------------------------
@@ -380,7 +393,7 @@ class Stepping:
         self.cut()
         for asked in list(self._asked.values()):
             asked.future.cancel()
-        return list(ending)  # type: ignore[arg-type]
+        return list(ending)
 
     def _is_acting(self, key: str) -> bool:
         flight = self._x.attempts.flights.get(key)

@@ -8,7 +8,17 @@ from datetime import datetime
 from agentops.execution.port import Suspended
 
 # Which wait a person should read about first when there are several.
-_ORDER = ("operator", "approval", "answer", "credential", "budget", "event", "child", "retry", "timer")
+_ORDER = (
+    "operator",
+    "approval",
+    "answer",
+    "credential",
+    "budget",
+    "event",
+    "child",
+    "retry",
+    "timer",
+)
 
 # Waits shorter than this stay in memory: suspending costs more than they last.
 LINGER_SECONDS = 1.0

@@ -85,7 +85,7 @@ def agent(
     on_code_change: str = ...,
     title: Callable[..., str] | None = ...,
 ) -> Callable[[AgentFunction], AgentDefinition]: ...
-def agent(  # noqa: PLR0913 - every keyword is one declared property of an agent
+def agent(
     fn: AgentFunction | None = None,
     /,
     *,

@@ -82,8 +82,8 @@ def _dumps(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":"), default=_jsonable).encode()
     except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
         raise PayloadError(
-            f"A value of type {type(value).__name__} has no JSON form ({error}). Return plain data, "
-            "a dataclass or a pydantic model."
+            f"A value of type {type(value).__name__} has no JSON form ({error}). Return plain "
+            "data, a dataclass or a pydantic model."
         ) from error
 
 

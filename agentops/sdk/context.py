@@ -64,7 +64,9 @@ class RunContext:
         """Public id of the run."""
         return self._backend.run_id
 
-    def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> Awaitable[R]:
+    def call(
+        self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object
+    ) -> Awaitable[R]:
         """Call a tool. Its effect, timeout and retries are those of its declaration.
 
         ``id`` names this call where order does not (a model's ``tool_call_id``). Raises
@@ -159,8 +161,8 @@ class RunContext:
 class Bridge(Protocol):
     """How a ``def`` agent in its thread reaches the runtime's loop."""
 
-    backend: Backend
-
+    @property
+    def backend(self) -> Backend: ...
     def ask(self, step: steps.Step) -> tuple[str, object]: ...
     def seed(self, name: str) -> str: ...
     def on_loop(self, call: Callable[[], R]) -> R: ...

@@ -37,7 +37,7 @@ class Fatal(AgentopsError):
 
 
 class ToolError(AgentopsError):
-    """The tool refuses: wrong arguments or an impossible wish. The agent is told, nobody retries."""
+    """The tool refuses: wrong arguments or an impossible wish. The agent is told, once."""
 
     code = "tool_error"
 

@@ -6,8 +6,8 @@ import enum
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 from agentops.sdk.errors import AgentopsError, Fatal, OutcomeUnknown, Retryable, ToolError
 
@@ -52,10 +52,22 @@ class Failure:
 
 
 _HOPELESS = (
-    TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError,
-    NameError, SyntaxError, ImportError, NotImplementedError, RecursionError, PermissionError,
-    FileNotFoundError, IsADirectoryError, NotADirectoryError,
-)  # fmt: skip
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    NameError,
+    SyntaxError,
+    ImportError,
+    NotImplementedError,
+    RecursionError,
+    PermissionError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "gaierror"})
 _RETRY_STATUS = frozenset({408, 409, 425, 429})
 

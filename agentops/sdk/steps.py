@@ -93,12 +93,21 @@ def tool_call(
         raise Misuse(f"{label} is not a tool. Decorate it with @tool, or use ctx.step({label}, …).")
     tool.bind(args, dict(kwargs))
     return Work(
-        type="tool", name=tool.name, fn=tool.fn, args=args, kwargs=kwargs, id=id,
-        effect=tool.effect, timeout=tool.timeout, retry=tool.retry, restore=tool.restore, tool=tool,
-    )  # fmt: skip
+        type="tool",
+        name=tool.name,
+        fn=tool.fn,
+        args=args,
+        kwargs=kwargs,
+        id=id,
+        effect=tool.effect,
+        timeout=tool.timeout,
+        retry=tool.retry,
+        restore=tool.restore,
+        tool=tool,
+    )
 
 
-def inline_step(  # noqa: PLR0913 - the keywords of ctx.step
+def inline_step(
     fn: Callable[..., object],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
@@ -112,10 +121,16 @@ def inline_step(  # noqa: PLR0913 - the keywords of ctx.step
     if isinstance(fn, Tool):
         raise Misuse(f"{fn.name} is a tool; call it with ctx.call({fn.name}, …).")
     return Work(
-        type="step", name=name or getattr(fn, "__name__", "step"), fn=fn, args=args, kwargs=kwargs,
-        id=id, timeout=timeout, retry=RetryPolicy(attempts=1 + retries),
+        type="step",
+        name=name or str(getattr(fn, "__name__", "step")),
+        fn=fn,
+        args=args,
+        kwargs=kwargs,
+        id=id,
+        timeout=timeout,
+        retry=RetryPolicy(attempts=1 + retries),
         restore=_restorer_of(fn),
-    )  # fmt: skip
+    )
 
 
 _restorers: dict[object, Restorer] = {}

@@ -144,7 +144,7 @@ def tool(
     isolation: Literal["", "process"] = ...,
     target: str = ...,
 ) -> Declare: ...
-def tool(  # noqa: PLR0913 - every keyword is one declared property of a tool
+def tool(
     fn: Callable[P, R] | None = None,
     /,
     *,
@@ -177,10 +177,10 @@ def tool(  # noqa: PLR0913 - every keyword is one declared property of a tool
 
     def declare(function: Callable[P, R]) -> Tool[P, R]:
         declared = Effect(effect) if effect in list(Effect) else None
-        label = name or getattr(function, "__name__", "")
+        label = name or str(getattr(function, "__name__", ""))
         if declared is None:
             raise Misuse(f"Tool {label}: effect must be one of {', '.join(Effect)}.")
-        _check_declaration(label, declared, timeout, verify is not None, isolation, function)
+        _check_declaration(label, declared, timeout, verify, isolation, function)
         return Tool(
             fn=function,
             name=label,
@@ -203,15 +203,17 @@ def _retries(effect: Effect, retries: int | None) -> int:
     return 3 if effect in {Effect.READ, Effect.IDEMPOTENT} else 0
 
 
-def _check_declaration(  # noqa: PLR0913 - the parts of one declaration
-    name: str, effect: Effect, timeout: float, verified: bool, isolation: str, function: object
+def _check_declaration(
+    name: str, effect: Effect, timeout: float, verified: object, isolation: str, function: object
 ) -> None:
     if timeout <= 0:
         raise Misuse(f"Tool {name}: timeout is in seconds and must be above 0.")
     if verified and effect is not Effect.ONCE:
         raise Misuse(f"Tool {name}: verify belongs to effect “once”; {effect} is simply repeated.")
     if effect is Effect.TRANSACTIONAL and inspect.iscoroutinefunction(function):
-        raise Misuse(f"Tool {name}: a transactional tool is a plain def; Django's transactions are.")
+        raise Misuse(
+            f"Tool {name}: a transactional tool is a plain def; Django's transactions are."
+        )
     if isolation not in {"", "process"}:
         raise Misuse(f"Tool {name}: isolation is “process” or nothing.")
     if isolation and (effect is Effect.TRANSACTIONAL or inspect.iscoroutinefunction(function)):

@@ -43,7 +43,7 @@ def restorer(fn: object) -> Restorer:
     if declared in _AS_IS or declared in {str, int, float, bool, dict, list}:
         return _identity
     try:
-        adapter: TypeAdapter[object] = TypeAdapter(declared)
+        adapter: TypeAdapter[object] = TypeAdapter(typing.cast("type[object]", declared))
     except Exception:  # noqa: BLE001 - pydantic has no schema for it: the plain data stands
         return _identity
     return functools.partial(_restore, adapter)
@@ -95,10 +95,14 @@ def input_form(fn: object, label: str) -> InputForm:
     parameters = list(inspect.signature(fn).parameters.values())[1:]  # type: ignore[arg-type]
     for parameter in parameters:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            raise Misuse(f"Agent {label}: name each input parameter; *{parameter.name} has no schema.")
+            raise Misuse(
+                f"Agent {label}: name each input parameter; *{parameter.name} has no schema."
+            )
     if len(parameters) == 1 and _is_record(known.get(parameters[0].name)):
         only = parameters[0]
-        return InputForm(TypeAdapter(known[only.name]), only.name, (only.name,))
+        return InputForm(
+            TypeAdapter(typing.cast("type[object]", known[only.name])), only.name, (only.name,)
+        )
     fields: dict[str, typing.Any] = {
         p.name: (known.get(p.name, object), ... if p.default is p.empty else p.default)
         for p in parameters

@@ -10,6 +10,7 @@ from agentops.sdk import codec
 from agentops.sdk.codec import BLOB, Encoded
 from runs.engine import pgwire, statements
 from runs.engine.pgwire import (
+    Value,
     read_bool,
     read_float,
     read_int,
@@ -53,16 +54,26 @@ class Claims:
         """The claim, and whether anything is recorded that it has to know."""
         epoch, signal_seq = read_int(row[2]), read_int(row[6])
         claim = Claim(
-            id=read_int(row[0]), public_id=read_text(row[1]), epoch=epoch,
-            agent=read_text(row[3]), agent_version=read_text(row[4]),
-            created_at=read_timestamp(row[5]), signal_seq=signal_seq, seq=read_int(row[7]),
-            timeout_seconds=read_float(row[8]), worked_ms=read_int(row[9]),
-            crash_count=read_int(row[10]), cancelled=read_text(row[11]),
+            id=read_int(row[0]),
+            public_id=read_text(row[1]),
+            epoch=epoch,
+            agent=read_text(row[3]),
+            agent_version=read_text(row[4]),
+            created_at=read_timestamp(row[5]),
+            signal_seq=signal_seq,
+            seq=read_int(row[7]),
+            timeout_seconds=read_float(row[8]),
+            worked_ms=read_int(row[9]),
+            crash_count=read_int(row[10]),
+            cancelled=read_text(row[11]),
             parent_id=None if row[12] is None else read_int(row[12]),
-            parent_key=read_text(row[13]), queue=read_text(row[14]),
+            parent_key=read_text(row[13]),
+            queue=read_text(row[14]),
             input=await self._value(read_int(row[16]), row[17] or b""),
-            steps=read_int(row[18]), retries=read_int(row[19]), progress=read_text(row[20]),
-        )  # fmt: skip
+            steps=read_int(row[18]),
+            retries=read_int(row[19]),
+            progress=read_text(row[20]),
+        )
         return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
 
     async def _value(self, kind: int, data: bytes) -> object:
@@ -75,7 +86,7 @@ class Claims:
         known = [claim.id for claim, recorded in claims if recorded]
         histories: dict[int, History] = defaultdict(History)
         if known:
-            ids = [pgwire.int8s(known)]
+            ids: list[Value] = [pgwire.int8s(known)]
             for row in await self._writer.query(statements.LOAD, ids):
                 histories[read_int(row[0])].entries.append(_entry(row))
             for row in await self._writer.query(statements.INBOX, ids):
@@ -97,11 +108,18 @@ def _entry(row: Row) -> Entry:
     meta = json.loads(row[11]) if row[11] else None
     value = None if row[10] is None else Encoded(read_int(row[9]), row[10])
     return Entry(
-        key=read_text(row[1]), phase=Phase(read_int(row[2])), n=read_int(row[3]),
-        seq=read_int(row[4]), epoch=read_int(row[5]), kind=read_text(row[6]),
-        name=read_text(row[7]), fingerprint=read_text(row[8]), value=value, meta=meta,
+        key=read_text(row[1]),
+        phase=Phase(read_int(row[2])),
+        n=read_int(row[3]),
+        seq=read_int(row[4]),
+        epoch=read_int(row[5]),
+        kind=read_text(row[6]),
+        name=read_text(row[7]),
+        fingerprint=read_text(row[8]),
+        value=value,
+        meta=meta,
         at=read_timestamp(row[12]),
-    )  # fmt: skip
+    )
 
 
 def _message(row: Row) -> Message:

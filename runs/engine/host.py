@@ -84,8 +84,8 @@ class Host:
         self.loop.run_forever()
 
     async def _main(self) -> None:
-        self.writer = Writer(self.options.conninfo, self.noticed, self._moved)
-        self.writer.rung = lambda queue: self._bell.set()
+        self.writer = Writer(self.options.conninfo, self.flagged, self._moved)
+        self.writer.rung = self._bell.set
         self.hints = Hints(self.options.redis_url)
         self.transactions = Transactions(self.threads)
         self._claims = Claims(self.writer, self.options.queues)
@@ -178,7 +178,9 @@ class Host:
 
     async def _defer(self, claim: Claim) -> None:
         """This worker lacks the agent, or the version the run is pinned to: others may have it."""
-        again = self.keeper.now() + timedelta(seconds=DEFER_SECONDS * self._chance.uniform(0.5, 1.5))
+        again = self.keeper.now() + timedelta(
+            seconds=DEFER_SECONDS * self._chance.uniform(0.5, 1.5)
+        )
         detail = f"no worker with {claim.agent} {claim.agent_version}".strip()
         await self._part(claim, Suspended("timer", detail, again, claim.signal_seq), None)
 
@@ -197,14 +199,20 @@ class Host:
     async def _finish(self, execution: Execution, ending: Finished) -> None:
         done: asyncio.Future[None] = self.loop.create_future()
         closing = Closing(
-            execution.claim, ending, execution.numbers.take(), execution.agent.version,
-            execution.counts(), done,
-        )  # fmt: skip
+            execution.claim,
+            ending,
+            execution.numbers.take(),
+            execution.agent.version,
+            execution.counts(),
+            done,
+        )
         self.writer.close(closing)
         try:
             await done
         except Unstorable:
-            await self._part(execution.claim, endings.unstorable(execution.stepping.seen), execution)
+            await self._part(
+                execution.claim, endings.unstorable(execution.stepping.seen), execution
+            )
 
     async def _part(
         self, claim: Claim, ending: Suspended | None, execution: Execution | None
@@ -218,23 +226,26 @@ class Host:
 
     # -- what reaches the runs (loop thread) --------------------------------------------------
 
-    def noticed(self, run: int, signal_seq: int, cancelled: bool | str) -> None:
-        """The run's row says how many signals there are, and whether it shall stop."""
+    def flagged(self, run: int, signal_seq: int, cancelled: object) -> None:
+        """A flush learned in passing that the run has signals, or shall stop."""
+        if cancelled:
+            self.keeper.hurry()
+        self.noticed(run, signal_seq, "")
+
+    def noticed(self, run: int, signal_seq: int, cancelled: str) -> None:
+        """The run's row says how many signals there are, and why it shall stop."""
         execution = self._executions.get(run)
         if execution is None:
             return
-        if isinstance(cancelled, str) and cancelled:
+        if cancelled:
             execution.stop(Finished("cancelled", cancelled))
-        elif cancelled is True or signal_seq > execution.stepping.seen:
-            self._spawn(self._look(execution, signal_seq, ask=cancelled is True))
+        elif signal_seq > execution.stepping.seen:
+            self._spawn(self._fetch(execution, signal_seq))
 
-    async def _look(self, execution: Execution, signal_seq: int, *, ask: bool) -> None:
+    async def _fetch(self, execution: Execution, signal_seq: int) -> None:
         run, seen = execution.claim.id, execution.stepping.seen
-        if ask:
-            self.keeper.hurry()
-        if signal_seq > seen:
-            messages = await self.keeper.ask(lambda keeper: keeper.messages(run, seen))
-            execution.receive(messages, signal_seq)
+        messages = await self.keeper.ask(lambda keeper: keeper.messages(run, seen))
+        execution.receive(messages, signal_seq)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self.loop.create_task(work)
@@ -254,7 +265,7 @@ class Host:
 
     def held(self) -> set[tuple[int, int]]:
         """Runs executing here, with their epochs."""
-        return {(x.claim.id, x.claim.epoch) for x in list(self._executions.values()) if x.live}
+        return {(x.claim.id, x.claim.epoch) for x in list(self._executions.values())}
 
     def progress(self) -> list[tuple[int, int, int, int, str, datetime | None, datetime | None]]:
         """Figures of the runs executing here, for their rows."""
@@ -262,9 +273,16 @@ class Host:
         for execution in list(self._executions.values()):
             c, claim = execution.counts(), execution.claim
             rows.append(
-                (claim.id, claim.epoch, c.steps, c.retries, c.progress, c.last_progress_at,
-                 c.step_deadline_at)
-            )  # fmt: skip
+                (
+                    claim.id,
+                    claim.epoch,
+                    c.steps,
+                    c.retries,
+                    c.progress,
+                    c.last_progress_at,
+                    c.step_deadline_at,
+                )
+            )
         return rows
 
     def _moved(self, run: int, seq: int) -> None:
@@ -308,7 +326,7 @@ class Host:
             execution.release()
 
     async def _wait_drained(self) -> None:
-        while self._executions or not self.writer.idle:
+        while self._executions or not self.writer.idle:  # noqa: ASYNC110 - both end by themselves
             await asyncio.sleep(0.02)
         await self.writer.stop()
         self._drained.set()
@@ -322,4 +340,3 @@ class Host:
         self.keeper.depart(clean=clean)
         log.info("worker.gone", clean=clean)
         return clean
-

@@ -25,7 +25,7 @@ def main() -> None:
     django.setup()
     answers.write(b"ready")
     answers.flush()
-    while (head := sys.stdin.buffer.read(LENGTH.size)):
+    while head := sys.stdin.buffer.read(LENGTH.size):
         (size,) = LENGTH.unpack(head)
         _answer(answers, sys.stdin.buffer.read(size))
 
@@ -48,7 +48,7 @@ def _answer(answers: BinaryIO, call: bytes) -> None:
     answers.flush()
 
 
-def _function(module: str, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _function(module: str, name: str):  # type: ignore[no-untyped-def]
     found = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)

@@ -30,7 +30,7 @@ class Processes:
         self._all: set[asyncio.subprocess.Process] = set()
 
     async def run(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
-        """What the tool returns. Raises TimeoutError after killing it, ProcessDied, or its error."""
+        """What the tool returns. Raises TimeoutError (it was killed), ProcessDied or its error."""
         tool = work.tool
         if tool is None:
             raise Misuse("Only a tool can have a process of its own.")
@@ -42,7 +42,9 @@ class Processes:
         except BaseException as error:
             self._kill(child)
             if isinstance(error, TimeoutError):
-                raise TimeoutError(f"No result within {timeout:g} s; its process was killed.") from None
+                raise TimeoutError(
+                    f"No result within {timeout:g} s; its process was killed."
+                ) from None
             if isinstance(error, (asyncio.IncompleteReadError, BrokenPipeError, ConnectionError)):
                 raise ProcessDied(f"The process of {tool.name} died.") from None
             raise
@@ -54,10 +56,14 @@ class Processes:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "runs.engine.isolated",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            start_new_session=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "runs.engine.isolated",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
         self._all.add(child)
         assert child.stdout is not None  # noqa: S101 - it was asked for
         await child.stdout.readexactly(len(READY))

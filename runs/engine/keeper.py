@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import queue
 import socket
@@ -18,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import structlog
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from runs.engine.host import Host
 
 T = TypeVar("T")
+Row = tuple[Any, ...]
 log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 0.1
@@ -84,7 +86,7 @@ class Keeper(threading.Thread):
         super().__init__(name="agentops-keeper", daemon=True)
         self._host, self._options = host, options
         self._machine = machine_identity()
-        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._connection: psycopg.Connection[Row] | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._pulse = threading.Event()
@@ -161,9 +163,15 @@ class Keeper(threading.Thread):
         """Become a new incarnation. Takes over what dead neighbours of this machine left."""
         o = self._options
         row = self._query(
-            statements.REGISTER, self._machine, socket.gethostname(), os.getpid(),
-            process_started(os.getpid()) or 0, list(o.queues), o.capacity, o.release,
-        )[0]  # fmt: skip
+            statements.REGISTER,
+            self._machine,
+            socket.gethostname(),
+            os.getpid(),
+            process_started(os.getpid()) or 0,
+            list(o.queues),
+            o.capacity,
+            o.release,
+        )[0]
         self.worker = row[0]
         self._kept(row[1])
         log.info("worker.registered", worker=self.worker, queues=list(o.queues))
@@ -240,23 +248,21 @@ class Keeper(threading.Thread):
         self._host.call(self._host.lose_all)
         self.register()
 
-    def _kept(self, database_time: object) -> None:
-        assert isinstance(database_time, datetime)  # noqa: S101 - the statement returns a time
+    def _kept(self, database_time: datetime) -> None:
         self._kept_at = time.monotonic()
         self._anchor = (max(database_time, self.now() - timedelta(seconds=1)), self._kept_at)
 
     def _notice(self) -> None:
+        before = self._host.held()
         rows = self._query(statements.NOTICE, self.worker)
-        known = self._host.held()
-        for run, epoch, signal_seq, cancelled in rows:
-            if (run, epoch) in known:
-                self._host.call(lambda r=run, s=signal_seq, c=cancelled: self._host.noticed(r, s, c))
-        held = {(row[0], row[1]) for row in rows}
-        self._disown([pair for pair in held if pair not in known and pair not in self._host.held()])
-        for pair in known - held:
-            self._host.call(lambda p=pair: self._host.check_lost(*p))
+        for run, _, signal_seq, cancelled in rows:
+            self._host.call(functools.partial(self._host.noticed, run, signal_seq, cancelled))
+        said: set[tuple[int, int]] = {(row[0], row[1]) for row in rows}
+        self._disown(said - self._host.held())
+        for pair in before - said:
+            self._host.call(functools.partial(self._host.check_lost, *pair))
 
-    def _disown(self, unknown: list[tuple[int, int]]) -> None:
+    def _disown(self, unknown: set[tuple[int, int]]) -> None:
         """Give back runs whose claim was answered over a connection that broke."""
         self._unknown = {pair: self._unknown.get(pair, 0) + 1 for pair in unknown}
         for run, epoch in [p for p, times in self._unknown.items() if times >= ORPHAN_NOTICES]:
@@ -288,12 +294,12 @@ class Keeper(threading.Thread):
         self._slow_told = False
 
     def _loop_stack(self) -> list[str]:
-        frame = sys._current_frames().get(self._host.thread_id)  # noqa: SLF001 - the only way
+        frame = sys._current_frames().get(self._host.thread_id)
         return [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_stack(frame)][-8:]
 
     # -- connection ---------------------------------------------------------------------------
 
-    def _query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+    def _query(self, sql: str, *values: object) -> list[Row]:
         if self._connection is None:
             self._connection = psycopg.connect(
                 self._options.conninfo, autocommit=True, cursor_factory=psycopg.RawCursor

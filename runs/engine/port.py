@@ -78,4 +78,3 @@ class WorkerPort:
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         self._host.keeper.tell_late(claim, key, n, outcome)
-

@@ -94,9 +94,7 @@ SELECT i.run_id, i.n, i.name, coalesce(b.codec, i.codec)::int, coalesce(b.data, 
 """,
 )
 
-BLOB = _statement(
-    "blob", "SELECT codec::int, data FROM blob WHERE digest = $1::bytea"
-)
+BLOB = _statement("blob", "SELECT codec::int, data FROM blob WHERE digest = $1::bytea")
 
 PUT_BLOB = _statement(
     "put_blob",

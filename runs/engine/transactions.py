@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
-from django.db import DatabaseError, OperationalError, close_old_connections, connection, transaction
+from django.db import (
+    DatabaseError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 
 from agentops.execution.port import Fenced, Numbers
 from agentops.execution.records import Claim, Entry
@@ -54,7 +61,7 @@ class Transactions:
 
 
 class _Job:
-    def __init__(  # noqa: PLR0913 - what one call needs
+    def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         claim: Claim,
@@ -96,13 +103,23 @@ class _Job:
         return asyncio.run_coroutine_threadsafe(self._numbers.hold(), self._loop).result()
 
 
-def _values(claim: Claim, entry: Entry) -> list[object]:
+def _values(claim: Claim, entry: Entry) -> list[int | str | bytes | datetime | None]:
     value, given = entry.value, entry.input
     return [
-        claim.id, entry.key, int(entry.phase), entry.n, entry.seq, entry.epoch, entry.kind,
-        entry.name, entry.fingerprint, value.codec if value else None,
-        value.data if value else None, given.codec if given else None,
-        given.data if given else None, batches.meta_json(entry.meta), entry.started_at,
+        claim.id,
+        entry.key,
+        int(entry.phase),
+        entry.n,
+        entry.seq,
+        entry.epoch,
+        entry.kind,
+        entry.name,
+        entry.fingerprint,
+        value.codec if value else None,
+        value.data if value else None,
+        given.codec if given else None,
+        given.data if given else None,
+        batches.meta_json(entry.meta),
+        entry.started_at,
         entry.at,
-    ]  # fmt: skip
-
+    ]

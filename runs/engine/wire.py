@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGconn, PGresult
 
 from agentops.execution.faults import fault
 from runs.engine.pgwire import Value
@@ -26,7 +27,7 @@ _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 class Wire:
     """One connection. Any OperationalError means: throw it away and connect again."""
 
-    def __init__(self, connection: pq.PGconn, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: PGconn, loop: asyncio.AbstractEventLoop) -> None:
         self._pg = connection
         self._socket = connection.socket
         self._loop = loop
@@ -62,9 +63,7 @@ class Wire:
         label = statement.name.decode()
         fault("writer.before_send", label)
         self._send(
-            lambda: self._pg.send_query_prepared(
-                statement.name, values, formats, pq.Format.BINARY
-            )
+            lambda: self._pg.send_query_prepared(statement.name, values, formats, pq.Format.BINARY)
         )
         fault("writer.after_send", label)
         rows = await self._answer()
@@ -107,7 +106,7 @@ class Wire:
 
     async def _writable(self) -> None:
         ready = self._loop.create_future()
-        self._loop.add_writer(self._socket, lambda: ready.done() or ready.set_result(None))
+        self._loop.add_writer(self._socket, _set, ready)
         try:
             await ready
         finally:
@@ -128,6 +127,11 @@ class Wire:
             self._readable.set_exception(psycopg.OperationalError(message))
 
 
-def _rows(result: pq.abc.PGresult) -> list[Row]:
+def _rows(result: PGresult) -> list[Row]:
     columns = range(result.nfields)
     return [tuple(result.get_value(r, c) for c in columns) for r in range(result.ntuples)]
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

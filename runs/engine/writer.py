@@ -35,17 +35,17 @@ RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 log = structlog.get_logger(__name__)
 
-Noticed = Callable[[int, int, bool], None]
+Flagged = Callable[[int, int, bool], None]
 Moved = Callable[[int, int], None]
 
 
 class Writer:
-    """Sends what executions record. ``noticed(run, signal_seq, cancelled)`` is called with what a
-    flush learns in passing, ``moved(run, seq)`` with what became durable."""
+    """Sends what executions record. ``flagged(run, signal_seq, cancelled)`` is called for runs that
+    a flush finds signalled or asked to stop, ``moved(run, seq)`` with what became durable."""
 
-    def __init__(self, conninfo: str, noticed: Noticed, moved: Moved) -> None:
+    def __init__(self, conninfo: str, flagged: Flagged, moved: Moved) -> None:
         self._conninfo = conninfo
-        self._noticed, self._moved = noticed, moved
+        self._flagged, self._moved = flagged, moved
         self._wire: Wire | None = None
         self._appends: deque[Appending] = deque()
         self._spawns: deque[Spawning] = deque()
@@ -57,7 +57,7 @@ class Writer:
         context = contextvars.Context()
         self._task = self._loop.create_task(self._pump(), context=context)
         self._task.add_done_callback(self._died)
-        self.rung: Callable[[str], None] = lambda queue: None
+        self.rung: Callable[[], object] = bool
         self.commits = 0
         self.rows = 0
 
@@ -220,11 +220,15 @@ class Writer:
         written = {(pgwire.read_int(r[0]), pgwire.read_int(r[1])) for r in rows}
         expected = sum(len(work.entries) for work in batch)
         if again or len(written) < expected:
-            found = await self._execute(statements.WRITTEN, batches.identity_values(batches.rows_of(batch)))
+            found = await self._execute(
+                statements.WRITTEN, batches.identity_values(batches.rows_of(batch))
+            )
             written |= {(pgwire.read_int(r[0]), pgwire.read_int(r[1])) for r in found}
         self.rows += len(written)
-        for run, flags in {r[0]: r for r in rows}.items():
-            self._noticed(pgwire.read_int(run), pgwire.read_int(flags[2]), pgwire.read_bool(flags[3]))
+        for row in rows:
+            signal_seq = pgwire.read_int(row[2])
+            if signal_seq or pgwire.read_bool(row[3]):
+                self._flagged(pgwire.read_int(row[0]), signal_seq, pgwire.read_bool(row[3]))
         for work in batch:
             self._conclude(work, written)
 
@@ -252,7 +256,9 @@ class Writer:
         try:
             await self._put_blobs(blobs)
             rows = await self._execute(statements.SPAWN, values)
-            found = rows or await self._execute(statements.WRITTEN, batches.identity_values([(work.claim, work.entry)]))
+            found = rows or await self._execute(
+                statements.WRITTEN, batches.identity_values([(work.claim, work.entry)])
+            )
         except psycopg.Error as error:
             _refuse(work.done, Unstorable(str(error)))
             return
@@ -261,7 +267,7 @@ class Writer:
             return
         _resolve(work.done, None)
         self._moved(work.claim.id, work.entry.seq)
-        self.rung(pgwire.read_text(rows[0][0]) if rows else work.claim.queue)
+        self.rung()
 
     async def _send_partings(self, batch: list[Parting]) -> None:
         rows = await self._execute(statements.SUSPEND, batches.suspend_values(batch))
@@ -283,7 +289,7 @@ class Writer:
             return
         for row in rows:
             if row[1] is not None:
-                self.rung(pgwire.read_text(row[1]))
+                self.rung()
         for work in batch:
             _resolve(work.done, None)
             self._moved(work.claim.id, work.seq)
@@ -310,4 +316,3 @@ def _resolve(future: asyncio.Future[Any], value: object) -> None:
 def _refuse(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-
