@@ -11,6 +11,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
+from runs.bursts import Burst
 from runs.circuit import Circuit
 
 TASK = "runs.ring"
@@ -18,19 +19,32 @@ HINTS = "agentops.hints"
 # A bell older than this wakes nobody for anything; a backlog of them dies by itself.
 EXPIRES_SECONDS = 300
 _PATIENCE_SECONDS = 0.5
+# What follows a bell or hint within this time is gathered into the next one.
+GATHER_SECONDS = 0.02
 
 bells = Circuit("broker")
 hints = Circuit("redis")
 
 
 def ring(*, queue: str) -> None:
-    """After commit, wake a worker of this queue. Costs nothing but a moment if nobody hears."""
-    transaction.on_commit(functools.partial(ring_now, queue=queue), robust=True)
+    """After commit, wake a worker of this queue. Costs nothing but a moment if nobody hears.
+
+    A worker that is woken claims all it can, so many rings in a moment need few bells.
+    """
+    transaction.on_commit(functools.partial(_rings.add, [queue]), robust=True)
 
 
 def ring_now(*, queue: str) -> None:
     """Wake a worker of this queue."""
     bells.call(functools.partial(_send, queue))
+
+
+def _ring_each(queues: list[str]) -> None:
+    for queue in dict.fromkeys(queues):
+        ring_now(queue=queue)
+
+
+_rings = Burst(_ring_each, seconds=GATHER_SECONDS)
 
 
 def _send(queue: str) -> None:
@@ -48,12 +62,15 @@ def hint(moved: Iterable[tuple[int, int]]) -> None:
     """After commit, tell watchers that these runs have events up to these numbers."""
     news = [list(pair) for pair in moved]
     if news:
-        transaction.on_commit(functools.partial(hint_now, news), robust=True)
+        transaction.on_commit(functools.partial(_news.add, news), robust=True)
 
 
 def hint_now(news: list[list[int]]) -> None:
     """Tell watchers of pairs of run id and highest event number."""
     hints.call(lambda: _redis().publish(HINTS, json.dumps(news, separators=(",", ":"))))
+
+
+_news = Burst(hint_now, seconds=GATHER_SECONDS)
 
 
 @functools.cache
