@@ -15,23 +15,30 @@ MORE_IS_BETTER = "per_second"
 
 
 def rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
-    """One row per figure that was measured on our side."""
+    """One row per figure that was measured on any side."""
     for target in TARGETS:
         ours = comparison.medians(target.workload, OURS).get(target.metric)
-        if ours is None:
-            continue
         peers = _of_peers(comparison, target)
-        misses = target.misses(ours, peers)
-        yield (
-            target.label, target.wanted(), _shown(ours),
-            *(_shown(peers[p]) if p in peers else "–" for p in PEERS),
-            _ratio(target, ours, peers), f"MISS: {'; '.join(misses)}" if misses else "",
-        )  # fmt: skip
+        if ours is not None:
+            yield _row(target, ours, peers)
+        elif peers:
+            yield (target.label, target.wanted(), "–", *_cells(peers), "–", "not measured")
+
+
+def _row(target: Target, ours: float, peers: dict[str, float]) -> tuple[str, ...]:
+    misses = target.misses(ours, peers)
+    verdict = f"MISS: {'; '.join(misses)}" if misses else ""
+    ratio = _ratio(target, ours, peers)
+    return (target.label, target.wanted(), _shown(ours), *_cells(peers), ratio, verdict)
+
+
+def _cells(peers: dict[str, float]) -> Iterator[str]:
+    return (_shown(peers[peer]) if peer in peers else "–" for peer in PEERS)
 
 
 def misses(comparison: Comparison) -> list[str]:
     """Every target that is not held, and every measurement that could not be made or trusted."""
-    found = [f"{row[0]}: {row[-1]}" for row in rows(comparison) if row[-1]]
+    found = [f"{row[0]}: {row[-1]}" for row in rows(comparison) if row[-1].startswith("MISS")]
     found += [f"{f['workload']} on {f['system']} failed" for f in comparison.failures]
     return found + [f"does not add up: {line}" for line in comparison.incomplete()]
 

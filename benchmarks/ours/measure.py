@@ -10,7 +10,7 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from benchmarks.rig.databases import fresh
+from benchmarks.rig.databases import temporary
 from benchmarks.rig.servers import Servers, servers
 
 NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "MEMORY")
@@ -25,7 +25,10 @@ def main() -> int:
         with servers(**urls) as found:
             given = (tuple(asked.server_pid), tuple(asked.redis_pid))
             pids = (found.postgres_pids or given[0], found.redis_pids or given[1])
-            line = _measured(asked, Servers(found.database_url, found.redis_url, *pids), folder)
+            known = Servers(found.database_url, found.redis_url, *pids)
+            with temporary(found.database_url, "agentops") as url:
+                prepare(known, url)
+                line = _measured(asked, known, url, Path(folder))
     print(line)
     return 0
 
@@ -39,8 +42,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measured(asked: argparse.Namespace, found: Servers, folder: str) -> str:
-    url = _prepared(found)
+def _measured(asked: argparse.Namespace, found: Servers, url: str, folder: Path) -> str:
     # Only now: these modules need Django, and Django needs the addresses.
     from benchmarks.ours import crash, own
     from benchmarks.ours.runtime import Agentops
@@ -50,10 +52,10 @@ def _measured(asked: argparse.Namespace, found: Servers, folder: str) -> str:
     work = {**workloads.BY_NAME, **own_ones}.get(asked.workload)
 
     async def measured() -> str:
-        system = Agentops(found, url, Path(folder))
+        system = Agentops(found, url, folder)
         try:
             if work is None:
-                got = await crash.w4_recovery(system, asked.scale, Path(folder))
+                got = await crash.w4_recovery(system, asked.scale, folder)
             else:
                 got = await work(system, asked.scale)
         finally:
@@ -63,9 +65,8 @@ def _measured(asked: argparse.Namespace, found: Servers, folder: str) -> str:
     return asyncio.run(measured())
 
 
-def _prepared(found: Servers) -> str:
-    """A migrated database of its own; returns its address."""
-    url = fresh(found.database_url, "agentops")
+def prepare(found: Servers, url: str) -> None:
+    """Sets up this process, and by its environment the ones it starts, on a migrated database."""
     os.environ |= {
         "DATABASE_URL": url.replace("postgresql://", "postgres://"),
         "REDIS_URL": found.redis_url,
@@ -79,4 +80,3 @@ def _prepared(found: Servers) -> str:
 
     django.setup()
     call_command("migrate", verbosity=0)
-    return url

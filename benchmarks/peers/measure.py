@@ -11,7 +11,7 @@ import importlib
 
 from benchmarks.peers import crash
 from benchmarks.rig import result, workloads
-from benchmarks.rig.databases import fresh
+from benchmarks.rig.databases import temporary
 from benchmarks.rig.system import System
 
 PEERS = {
@@ -28,22 +28,22 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--server-pid", type=int, action="append", default=[])
-    asyncio.run(_measure(parser.parse_args()))
+    arguments = parser.parse_args()
+    with temporary(arguments.database_url, arguments.system) as url:
+        line = asyncio.run(_measure(arguments, url))
+    print(line)
 
 
-async def _measure(arguments: argparse.Namespace) -> None:
+async def _measure(arguments: argparse.Namespace, url: str) -> str:
     module, name = PEERS[arguments.system]
     made = getattr(importlib.import_module(module), name)
-    url = fresh(arguments.database_url, arguments.system)
     system: System = made(url, arguments.server_pid)
-    work = (
-        crash.w4_recovery if arguments.workload == "W4" else workloads.BY_NAME[arguments.workload]
-    )
+    workload = {**workloads.BY_NAME, "W4": crash.w4_recovery}[arguments.workload]
     try:
-        found = await work(system, arguments.scale)
+        found = await workload(system, arguments.scale)
     finally:
         await system.close()
-    print(result.to_json(found, system))
+    return result.to_json(found, system)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
 
-def fresh(server_url: str, system: str) -> str:
-    """Creates a database on the server and returns its address."""
+@contextmanager
+def temporary(server_url: str, system: str) -> Iterator[str]:
+    """The address of a database on the server that is dropped at the end."""
     name = f"bench_{re.sub('[^a-z]', '', system)}_{os.getpid()}"
+    _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _administer(server_url, f'CREATE DATABASE "{name}"')
+    try:
+        yield named(server_url, name)
+    finally:
+        _administer(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _administer(server_url: str, statement: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return named(server_url, name)
+        connection.execute(statement.encode())
 
 
 def named(server_url: str, name: str) -> str:
