@@ -99,10 +99,9 @@ class Child:
         self._stopping.set()
         self._signal(self.program.stop_signal)
         if self._kept:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._kept), self.program.grace_seconds)
+            await asyncio.wait([self._kept], timeout=self.program.grace_seconds)
             self.kill()
-            await self._kept
+            await asyncio.wait([self._kept])
         self._log.close()
 
     def kill(self) -> None:
@@ -133,33 +132,41 @@ class Child:
             delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _run_once(self) -> int:
-        reading, writing = os.pipe() if self.program.announces else (None, None)
-        process = await self._spawn(writing)
-        pumping = asyncio.create_task(self._pump(process))
-        if reading is not None and writing is not None:
+        announcing = os.pipe() if self.program.announces else None
+        # Our own pipe: asyncio's would make the end of the process wait for the end of the pipe,
+        # which a grandchild may hold open for ever.
+        reading, writing = os.pipe()
+        try:
+            process = await self._spawn(writing, announcing and announcing[1])
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
             os.close(writing)
-            self._listen(reading)
+            if announcing:
+                os.close(announcing[1])
+        if announcing:
+            self._listen(announcing[0])
+        pumping = asyncio.create_task(self._pump(reading))
         self.exit_code = await process.wait()
-        # A grandchild may hold the pipe open; nothing of it is awaited for long.
         self._signal(signal.SIGKILL, even_if_ended=True)
         await asyncio.wait([pumping], timeout=1)
         pumping.cancel()
         return self.exit_code
 
-    async def _spawn(self, ready: int | None) -> asyncio.subprocess.Process:
-        extra = () if ready is None else (ready,)
+    async def _spawn(self, output: int, ready: int | None) -> asyncio.subprocess.Process:
         environment = dict(self._environment)
         if ready is not None:
             environment[READY_VARIABLE] = str(ready)
         self._process = await asyncio.create_subprocess_exec(
             *self.program.command,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             env=environment,
             # Ctrl-C at the terminal reaches the launcher alone, which stops things in order.
             start_new_session=True,
-            pass_fds=(*self.program.descriptors, *extra),
+            pass_fds=(*self.program.descriptors, *(() if ready is None else (ready,))),
             preexec_fn=child_setup(self.program.death_signal, self.program.identity),
         )
         self._on_start()
@@ -178,10 +185,20 @@ class Child:
 
         loop.add_reader(reading, heard)
 
-    async def _pump(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - asked for above
+    async def _pump(self, reading: int) -> None:
+        reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", buffering=0)
+        )
+        try:
+            await self._pass_on(reader)
+        finally:
+            transport.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader) -> None:
         rest = b""
-        while chunk := await process.stdout.read(_LONGEST_LINE):
+        while chunk := await reader.read(_LONGEST_LINE):
             self._log.write(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > _LONGEST_LINE:

@@ -66,6 +66,7 @@ class Output:
                 if dropped := self._dropped:
                     self._dropped -= dropped
                     print(f"({dropped} lines were not shown)", file=self._stream)
+            self._stream.flush()
         except (OSError, ValueError):
             _silence(self._stream)
             self._on_closed()

@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,7 +27,11 @@ from tests.launcher.launched import (
     until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("launcher")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("launcher")]
+
+
+_IS_ROOT = os.getuid() == 0
+_STRANGER = 54321
 
 
 def long(folder: Path) -> Path:
@@ -137,26 +143,51 @@ def test_named_servers_are_used_and_none_of_ours_started(tmp_path: Path) -> None
         assert sorted(_processes(it)) == ["beat", "web", "worker"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_a_user_without_an_account_can_start_it(tmp_path: Path) -> None:
-    python = _python_for_everybody()
-    nobody_we_know = 54321
-    home = Path(shutil.copytree(PROJECT / "bin", f"/tmp/agentops-test-{os.getpid()}"))
-    try:
-        os.chown(home, nobody_we_know, nobody_we_know)
+def test_a_fresh_clone_starts_for_an_ordinary_user() -> None:
+    """From nothing but Python, with a user id that has no account where we may become one."""
+    with _fresh_copy() as clone:
+        who: dict[str, Any] = (
+            {"user": _STRANGER, "group": _STRANGER, "extra_groups": []} if _IS_ROOT else {}
+        )
+        path = "/usr/local/bin:/usr/bin:/bin" if _IS_ROOT else os.environ["PATH"]
+        surroundings = environment(HOME=str(clone.parent), PATH=path)
+        _need_python(surroundings, who)
         said = subprocess.run(
-            [python, str(PROJECT / "manage.py"), "up", f"--data={home / 'data'}", "--check"],
-            env=environment(HOME=str(home), PYTHONPATH=_site_packages()),
-            user=nobody_we_know,
-            group=nobody_we_know,
-            extra_groups=[],
+            [str(clone / "bin/up"), "--check"],
+            env=surroundings,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=150,
+            **who,
         )
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert "environment  ready" in said.stdout
+        assert "OK http://localhost:" in said.stdout
+        assert processes_of(clone, besides=0) == []
+
+
+@contextlib.contextmanager
+def _fresh_copy() -> Iterator[Path]:
+    # Not below pytest's own folder, which strangers may not enter.
+    place = Path(tempfile.mkdtemp(prefix="agentops-clone-"))
+    try:
+        unwanted = shutil.ignore_patterns(".venv", "var", ".git", ".*_cache", "__pycache__")
+        clone = Path(shutil.copytree(PROJECT, place / "clone", ignore=unwanted))
+        if _IS_ROOT:
+            for path in (place, *place.rglob("*")):
+                os.chown(path, _STRANGER, _STRANGER, follow_symlinks=False)
+        yield clone
     finally:
-        shutil.rmtree(home)
-    assert said.returncode == 0, said.stdout + said.stderr
+        shutil.rmtree(place)
+
+
+def _need_python(surroundings: dict[str, str], who: dict[str, Any]) -> None:
+    question = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
+    asked = subprocess.run(
+        ["python3", "-c", question], env=surroundings, **who, capture_output=True
+    )
+    if asked.returncode:
+        pytest.skip("no Python of 3.11 or newer with venv that an ordinary user may run")
 
 
 def _up(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -188,19 +219,3 @@ def _remember(home: Home, what: str) -> None:
 def _remembered(home: Home) -> list[object]:
     with _connect(home.sockets) as connection:
         return [what for (what,) in connection.execute("SELECT what FROM remembered")]
-
-
-def _site_packages() -> str:
-    return next(path for path in sys.path if path.endswith("site-packages"))
-
-
-def _python_for_everybody() -> str:
-    """An interpreter of our version that anybody may run; root's own may lie in a private home."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (os.path.realpath(sys.executable), f"/usr/bin/{version}"):
-        seen = subprocess.run(
-            ["/usr/bin/env", candidate, "-c", ""], user=54321, group=54321, capture_output=True
-        )
-        if seen.returncode == 0 and os.access(_site_packages(), os.R_OK):
-            return candidate
-    pytest.skip(f"no {version} that an ordinary user may run")
