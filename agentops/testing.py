@@ -125,6 +125,12 @@ class MemoryPort:
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         return work.fn(*args, **work.kwargs)
 
+    def blocked(self, target: str) -> float:
+        return 0.0
+
+    def report(self, target: str, *, worked: bool) -> None:
+        """Every in-memory run meets a world in which nothing has failed before."""
+
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """A lost run in memory has no other owner to tell."""
 

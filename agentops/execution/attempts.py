@@ -84,6 +84,9 @@ class Attempts:
                 return settled
         n = self._replay.attempts(key)
         while True:
+            closed = self._out_of_order(key, work, fingerprint, n + 1)
+            if closed is not None:
+                return closed
             n += 1
             flight = self._begin(work, n)
             result = await self._attempt(key, work, fingerprint, n, flight)
@@ -94,6 +97,28 @@ class Attempts:
             pause = await self._back_off(key, work, n, result)
             if pause is not None:
                 return pause
+
+    def _out_of_order(
+        self, key: str, work: Work, fingerprint: str, n: int
+    ) -> Outcome | Wait | None:
+        """What to do instead of calling a target whose circuit is open.
+
+        A tool the run can do without gives way at once; any other waits, which costs no attempt.
+        """
+        tool = work.tool
+        seconds = self._port.blocked(tool.target) if tool else 0.0
+        if tool is None or seconds <= 0:
+            return None
+        text = f"{tool.target} failed again and again; it is left alone for {seconds:.0f} s."
+        if tool.optional or tool.fallback is not None:
+            failure = Failure("tool_unavailable", text, "", False, Certainty.NOT_DONE)
+            return self._failed(key, work, fingerprint, n, failure, self._begin(work, n))
+        due = self._port.now() + timedelta(seconds=seconds)
+        return Wait(key, "retry", due, None, f"{tool.target} is out of order")
+
+    def _learn(self, work: Work, failure: Failure | None) -> None:
+        if work.tool is not None and (failure is None or failure.speaks_of_target):
+            self._port.report(work.tool.target, worked=failure is None)
 
     def _begin(self, work: Work, n: int) -> Flight:
         started = self._port.now()
@@ -119,9 +144,11 @@ class Attempts:
             value = await self._run(key, work, fingerprint, n, flight)
         except Exception as error:  # noqa: BLE001 - an attempt may raise anything
             failure = judge(error)
+            self._learn(work, failure)
             if work.effect is Effect.ONCE and failure.certainty is Certainty.AMBIGUOUS:
                 return await self._settle_own(key, work, fingerprint, n, failure, flight)
             return failure
+        self._learn(work, None)
         fault("effect.after", work.name)
         if isinstance(value, Outcome):
             return value

@@ -80,6 +80,7 @@ class Execution:
         self._progress_told = 0.0
         self.progress_text = ""
         self.degraded: list[str] = []
+        self.beyond: list[str] = []
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -151,6 +152,7 @@ class Execution:
     def end(self, ending: Ending) -> None:
         """The execution is over; the first ending counts."""
         if not self._ended.done():
+            self.beyond = self.stepping.asked_beyond_record
             self._ended.set_result(ending)
 
     @property
@@ -240,7 +242,7 @@ class Execution:
             self.replay.pending.popleft()
             self._forget_doubt()
             self.arm()
-        elif self._doubt is None and self.stepping.asked_beyond_record:
+        elif self._doubt is None and self.stepping.open_questions:
             self._doubt = self.later(DIVERGENCE_GRACE_SECONDS, self._diverge)
 
     def _forget_doubt(self) -> None:
@@ -252,7 +254,7 @@ class Execution:
         """The code no longer asks for what is recorded: a person decides."""
         self._doubt = None
         if self.live and self.replay.replaying and not self.stepping.asks(self.replay.pending[0]):
-            self.diverged(self.replay.pending[0], self.stepping.asked_beyond_record)
+            self.diverged(self.replay.pending[0], self.stepping.open_questions)
 
     def diverged(self, expected: Entry | None, asked: list[str]) -> None:
         """Park the run with a readable difference between record and code."""

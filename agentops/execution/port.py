@@ -79,6 +79,12 @@ class Port(Protocol):
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         """Run a function in a process that is killed at the timeout."""
 
+    def blocked(self, target: str) -> float:
+        """Seconds for which ``target`` is not to be called, because it failed again and again."""
+
+    def report(self, target: str, *, worked: bool) -> None:
+        """An attempt reached ``target``, or failed to in a way that speaks of the target."""
+
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """Hand in the outcome of intent ``n`` after the run was lost."""
 

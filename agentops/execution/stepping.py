@@ -143,6 +143,11 @@ class Stepping:
         return entry.key in self._asked
 
     @property
+    def open_questions(self) -> list[str]:
+        """Steps the agent waits for. None: it waits for something of its own."""
+        return [key for key, asked in self._asked.items() if not asked.future.done()]
+
+    @property
     def asked_beyond_record(self) -> list[str]:
         """Steps the agent wants that are not recorded."""
         return list(self._held)

@@ -50,6 +50,11 @@ class Failure:
     certainty: Certainty
     after: float | None = None
 
+    @property
+    def speaks_of_target(self) -> bool:
+        """Whether whatever the tool depends on is in trouble, rather than this one call."""
+        return self.code in _TROUBLE or self.code.startswith("http_5")
+
 
 _HOPELESS = (
     TypeError,
@@ -68,6 +73,7 @@ _HOPELESS = (
     IsADirectoryError,
     NotADirectoryError,
 )
+_TROUBLE = frozenset({"timeout", "connection_failed", "http_429", "retryable"})
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "gaierror"})
 _RETRY_STATUS = frozenset({408, 409, 425, 429})
 

@@ -28,6 +28,7 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
 from runs.engine.batches import Closing, Parting
+from runs.engine.breakers import Breakers
 from runs.engine.claims import Claims
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
@@ -56,6 +57,7 @@ class Host:
         self.processes = Processes()
         self.port = WorkerPort(self)
         self.keeper = Keeper(self, options)
+        self.breakers = Breakers(self.keeper.defer)
         self.draining = False
         self.thread_id = 0
         self._drain_asked = threading.Event()

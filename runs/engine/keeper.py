@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Query = Callable[..., list[Row]]
 log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 0.1
 NOTICE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+BREAKER_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 LOOP_SLOW_SECONDS = 1.0
 ORPHAN_NOTICES = 3
@@ -134,6 +136,10 @@ class Keeper(threading.Thread):
         self._pulse.set()
         return await future
 
+    def defer(self, duty: Callable[[Query], None]) -> None:
+        """Do something with the keeper's connection, soon."""
+        self._calls.put(lambda: duty(self._query))
+
     def is_gone(self, worker: int, deadline: datetime) -> bool:
         """Whether attempts of ``worker`` up to ``deadline`` can act no more."""
         self._look_at_neighbours()
@@ -198,13 +204,14 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         """Keep the lease until stopped."""
         threading.Thread(target=self.sweep, name="agentops-sweep", daemon=True).start()
-        due = {self._heartbeat: 0.0, self._notice: 0.0, self._tell_progress: 0.0, self._watch: 0.0}
         every = {
             self._heartbeat: self._options.heartbeat_seconds,
             self._notice: NOTICE_SECONDS,
             self._tell_progress: PROGRESS_SECONDS,
             self._watch: LOOP_SLOW_SECONDS / 2,
+            self._share_breakers: BREAKER_SECONDS,
         }
+        due = dict.fromkeys(every, 0.0)
         while not self._stopped.is_set():
             self._pulse.wait(PULSE_SECONDS)
             now = time.monotonic()
@@ -274,6 +281,9 @@ class Keeper(threading.Thread):
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
             self._query(statements.PROGRESS, *columns)
+
+    def _share_breakers(self) -> None:
+        self._host.breakers.share(self._query)
 
     def _watch(self) -> None:
         """Notice a loop that does not turn, and threads that never came back."""

@@ -76,5 +76,11 @@ class WorkerPort:
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         return await self._host.processes.run(work, args, timeout)
 
+    def blocked(self, target: str) -> float:
+        return self._host.breakers.blocked(target)
+
+    def report(self, target: str, *, worked: bool) -> None:
+        self._host.breakers.report(target, worked=worked)
+
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         self._host.keeper.tell_late(claim, key, n, outcome)

@@ -1,11 +1,13 @@
 """What a run is made of. Hot columns are written only by ``runs.engine``."""
 
+from runs.models.breaker import Breaker
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
 from runs.models.worker import Worker, WorkerState
 
 __all__ = [
     "Blob",
+    "Breaker",
     "Inbox",
     "Journal",
     "Phase",

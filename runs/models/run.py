@@ -27,9 +27,7 @@ class RunStatus(models.TextChoices):
         return self in FINAL
 
 
-FINAL = frozenset(
-    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.EXPIRED}
-)
+FINAL = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.EXPIRED})
 
 
 class WaitingFor(models.TextChoices):
@@ -99,9 +97,7 @@ class Run(models.Model):
     ready_at = models.DateTimeField(null=True, db_default=Now())
     signal_seq = models.IntegerField(db_default=0)
     cancel_requested_at = models.DateTimeField(null=True)
-    cancel_reason = models.CharField(
-        max_length=21, choices=StopReason, blank=True, db_default=""
-    )
+    cancel_reason = models.CharField(max_length=21, choices=StopReason, blank=True, db_default="")
     crash_count = models.SmallIntegerField(db_default=0)
     # Journal rows at the last claim: a crash without a new row counts towards the crash limit.
     claimed_seq = models.IntegerField(db_default=0)
@@ -143,13 +139,19 @@ class Run(models.Model):
         indexes = [
             # The claim: due runs of a queue, most urgent first.
             models.Index(
-                "queue", F("priority").desc(), "ready_at", "id",
-                name="run_queued", condition=Q(status="queued"),
+                "queue",
+                F("priority").desc(),
+                "ready_at",
+                "id",
+                name="run_queued",
+                condition=Q(status="queued"),
             ),
             # The claim: waiting runs whose time has come (timers, retries, deadlines of waits).
             models.Index(
-                "queue", "ready_at",
-                name="run_due", condition=Q(status="waiting", ready_at__isnull=False),
+                "queue",
+                "ready_at",
+                name="run_due",
+                condition=Q(status="waiting", ready_at__isnull=False),
             ),
             # Reclaim and heartbeat: what a worker holds.
             models.Index("worker", name="run_held", condition=Q(status="running")),
