@@ -18,6 +18,7 @@ GAP_SECONDS = 30
 GAP_SHARE = 0.05
 GAP_WIDTH = 4.0
 STRIP = 6.0
+END = 2.0
 MIN_WIDTH = 0.4
 BUCKETS = 400
 _NICE_SECONDS = (
@@ -111,7 +112,7 @@ def scale(timeline: Timeline, *, live: bool) -> Scale:
     idle = _idle(start, length, timeline)
     worked = max(length - sum(end - begin for begin, end in idle), 0.001)
     domain = _nice(worked) if live else worked
-    width = 100.0 - (STRIP if live else 0.0) - GAP_WIDTH * len(idle)
+    width = 100.0 - (STRIP if live else END) - GAP_WIDTH * len(idle)
     pieces, gaps = _lay(length, idle, width / domain)
     return Scale(start, tuple(pieces), tuple(gaps), domain, live, _ticks(pieces, domain, width))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from django.utils import timezone
+
 from runs import bars, statuses, telling
 from runs.bars import Minimap, Scale, Shape
 from runs.models import Run
@@ -87,7 +89,7 @@ class RunDrawing:
     def __init__(self, run: Run, timeline: Timeline, now: datetime) -> None:
         self.run = run
         self.timeline = timeline
-        self.now = now
+        self.now = timezone.localtime(now)
 
     @cached_property
     def look(self) -> Look:

@@ -30,6 +30,18 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24}d {hours % 24}h"
 
 
+def axis(seconds: float) -> str:
+    """A mark on a time axis: ``0`` · ``5 s`` · ``10 m`` · ``2 h``."""
+    if seconds == 0:
+        return "0"
+    if seconds < 1:
+        return f"{seconds * 1000:g} ms"
+    for unit, size in (("s", 60), ("m", 3600), ("h", 86400 * 2)):
+        if seconds < size:
+            return f"{seconds / {'s': 1, 'm': 60, 'h': 3600}[unit]:g} {unit}"
+    return f"{seconds / 86400:g} d"
+
+
 def span(length: timedelta | None) -> str:
     """A :func:`duration` from a time difference."""
     return duration(None if length is None else length.total_seconds())
@@ -87,13 +99,13 @@ def short_id(public_id: str) -> str:
     return f"{prefix}{mark}{rest[:_ID_SHOWN]}…"
 
 
-def clock(moment: datetime | None, now: datetime) -> str:
+def clock(moment: datetime | None, now: datetime, *, seconds: bool = True) -> str:
     """An absolute time in the zone of ``now``, with as much of the date as is needed."""
     if moment is None:
         return UNKNOWN
     local = moment.astimezone(now.tzinfo)
     if local.date() == now.date():
-        return f"{local:%H:%M:%S}"
+        return f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     if local.year == now.year:
         return f"{local.day} {local:%b %H:%M}"
     return f"{local:%Y-%m-%d %H:%M}"

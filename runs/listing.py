@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
@@ -40,6 +40,11 @@ class Filter:
                 words.append(word)
         values["q"] = " ".join(words)
         return cls(**values)
+
+    @classmethod
+    def read_query(cls, query: str) -> Filter:
+        """The filter of a query string."""
+        return cls.read(dict(parse_qsl(query)))
 
     @classmethod
     def names(cls) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
+from django.db.models import Max
 
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
@@ -25,10 +26,9 @@ def lines(run: Run, *, after: int = 0, limit: int | None = None) -> list[Line]:
     return [_line(*row) for row in (rows[:limit] if limit else rows)]
 
 
-def lines_before(run: Run, *, before: int, limit: int) -> list[Line]:
-    """The ``limit`` lines that come just before event ``before``, in order."""
-    rows = Journal.objects.filter(run=run, seq__lt=before).order_by("-seq").values_list(*_COLUMNS)
-    return [_line(*row) for row in reversed(rows[:limit])]
+def last_seq(run_id: int) -> int:
+    """The number of the newest event of a run."""
+    return int(Journal.objects.filter(run=run_id).aggregate(last=Max("seq"))["last"] or 0)
 
 
 def lines_of_step(run: Run, key: str) -> list[Line]:

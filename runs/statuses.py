@@ -106,7 +106,7 @@ def step_look(status: str, type: str) -> Look:
 
 def _addition(run: Run, name: str, now: datetime) -> str:
     if name == "sleeping" and run.ready_at:
-        return f" until {figures.clock(run.ready_at, now)}"
+        return f" until {figures.clock(run.ready_at, now, seconds=False)}"
     if name == "retrying" and run.ready_at:
         return f" at {figures.clock(run.ready_at, now)}"
     if name == "paused" and run.waiting_detail:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils import timezone
+
 from runs import figures, statuses
 from runs.models import Run, RunStatus, WaitingFor
-from runs.timeline import Line, Step, Timeline
+from runs.timeline import Line, Step, Timeline, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,10 @@ def _worker(line: Line) -> str:
 
 
 def _again(line: Line) -> str:
-    at = line.text("next_at")
-    when = f"; again at {at[11:19]} UTC" if len(at) >= 19 else "; it is tried again"
+    due = moment(line.text("next_at"))
+    when = (
+        f"; again at {figures.clock(due, timezone.localtime())}" if due else "; it is tried again"
+    )
     return f"{line.name}: attempt {line.n} failed{_because(line)}{when}"
 
 

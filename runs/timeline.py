@@ -139,13 +139,13 @@ class Timeline:
         step = self.by_key.get(line.key) or self._begin(line)
         step.last_seq = line.seq
         step.effect = line.text("effect") or step.effect
-        step.deadline_at = _moment(line.text("deadline_at")) or step.deadline_at
+        step.deadline_at = moment(line.text("deadline_at")) or step.deadline_at
         _record(step, line)
         return [step]
 
     def _note(self, line: Line) -> list[Step]:
         """A note may speak of a step; the end of a run ends what was under way."""
-        if line.kind in _ENDS:
+        if line.kind in ENDS:
             return [_cut(step, line) for step in self.steps if step.is_open]
         if line.kind == "run.recovered":
             return [_lose(step, line) for step in self.steps if step.status == "running"]
@@ -170,7 +170,7 @@ class Timeline:
         return step
 
 
-_ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.expired"})
+ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.expired"})
 
 
 def _record(step: Step, line: Line) -> None:
@@ -180,7 +180,7 @@ def _record(step: Step, line: Line) -> None:
     elif line.phase == Phase.FAILED:
         attempt.ended_at, attempt.error = line.at, line.error
         step.status, step.error = "retrying", line.error
-        step.next_at = _moment(line.text("next_at"))
+        step.next_at = moment(line.text("next_at"))
     elif line.phase == Phase.VOID:
         attempt.ended_at = line.at
         step.status, step.error, step.ended_at = "retrying", None, None
@@ -225,9 +225,10 @@ def _lose(step: Step, line: Line) -> Step:
     return step
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """The moment a text of ``meta`` names, if it names one."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        named = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return moment if moment and moment.tzinfo else None
+    return named if named and named.tzinfo else None

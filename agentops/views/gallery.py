@@ -43,7 +43,7 @@ def _run(**fields: object) -> Run:
         pk=1, public_id="run_8fk2q0ab3m4n5p6q7r8s", agent="invoice-clerk", agent_version="14",
         title="Reconcile November invoices", started_by="ana", steps=14, retries=2,
         worked_ms=242_000, progress="Matching 31 of 48 invoices", degraded=[], crash_count=0,
-        waiting_detail="", stop_reason="", waiting_for="", owner=None,
+        waiting_detail="", stop_reason="", waiting_for="", owner=None, queue="default",
         created_at=NOW - timedelta(minutes=16), status_at=NOW - timedelta(minutes=12),
         last_progress_at=NOW - timedelta(minutes=1), ready_at=NOW + timedelta(seconds=18),
     )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +14,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
+
+from runs.release import build
+from runs.zones import zone
 
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -89,16 +90,6 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@cache
-def build() -> str:
-    """Changes whenever pages of this release are drawn differently from those of another."""
-    digest = hashlib.sha256()
-    for folder in (settings.BASE_DIR / "templates", settings.BASE_DIR / "static/console"):
-        for file in sorted(folder.rglob("*.*")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def _rail(request: HttpRequest) -> list[RailItem]:
     is_staff = bool(getattr(getattr(request, "user", None), "is_staff", False))
     return [
@@ -131,16 +122,6 @@ class ZoneMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with timezone.override(zone(request.COOKIES.get("zone", ""))):
             return self.get_response(request)
-
-
-@cache
-def _known_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
-
-
-def zone(name: str) -> zoneinfo.ZoneInfo:
-    """The zone called ``name``; UTC if there is none."""
-    return zoneinfo.ZoneInfo(name if name in _known_zones() else "UTC")
 
 
 @require_POST

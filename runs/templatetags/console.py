@@ -86,6 +86,7 @@ def ticking(since: datetime, until: datetime | None, now: datetime) -> SafeStrin
 
 register.filter("count", figures.count)
 register.filter("total", figures.total)
+register.filter("axis", figures.axis)
 register.filter("money", figures.money)
 register.filter("short_id", figures.short_id)
 register.filter("file_size", figures.file_size)

@@ -116,7 +116,7 @@ def _input_like(request: HttpRequest) -> object:
 
 
 def _context(request: HttpRequest, agent: AgentDefinition, form: InputForm) -> dict[str, Any]:
-    now = timezone.now()
+    now = timezone.localtime()
     mine = visible_to(person(request), Run.objects.filter(agent=agent.name))
     recent = listing.page(mine).runs[:RECENT]
     return {

@@ -51,7 +51,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     mine = visible_to(person(request), Run.objects.all())
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
     page = listing.page(wanted.apply(mine), before=before, after=after)
-    now = timezone.now()
+    now = timezone.localtime()
     tallies = listing.tallies(mine)
     return render(request, "runs/list.html", {
         "now": now,

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
@@ -38,11 +39,15 @@ def run(request: HttpRequest, public_id: str) -> HttpResponse:
     shown = the_run(request, public_id)
     drawn = _draw(shown)
     if request.headers.get("HX-Target") == "panel":
-        return _panel_only(request, drawn)
-    view = request.GET.get("view", "timeline")
-    context = _common(drawn, view if view in VIEWS else "timeline")
-    context |= _PARTS[context["view"]](request, drawn)
-    return render(request, "runs/page.html", context)
+        answer = _panel_only(request, drawn)
+    else:
+        view = request.GET.get("view", "timeline")
+        context = _common(drawn, view if view in VIEWS else "timeline")
+        answer = render(
+            request, "runs/page.html", context | _PARTS[context["view"]](request, drawn)
+        )
+    patch_vary_headers(answer, ["HX-Target"])
+    return answer
 
 
 @require_safe

@@ -1,0 +1,151 @@
+"""The console's socket: one per tab. What is on it says ``CONSOLE.md``, "Live"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import structlog
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import SESSION_KEY
+from django.utils import timezone
+
+from agentops.accounts.access import NotFound, is_operator
+from agentops.accounts.models import User
+from runs import figures, queries
+from runs.live.audience import Audience, ListAudience, Shown, Subscriber, encode
+from runs.live.hub import hub
+from runs.models import Run
+from runs.release import build
+
+log = structlog.get_logger(__name__)
+
+SIGNED_OUT, RIGHT_LOST = 4401, 4403
+CHECK_SECONDS = 15.0
+MOST_TOPICS = 8
+MOST_ROWS = 200
+_VIEWS = frozenset({"timeline", "journal", "related"})
+
+
+class Console(AsyncWebsocketConsumer):
+    """Watches runs and lists for a signed-in person, for as long as they may."""
+
+    _who: Subscriber
+    _zone: str
+
+    async def connect(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._topics: dict[str, tuple[int, Audience] | ListAudience] = {}
+        await self.accept()
+        user: object = self.scope.get("user")
+        if not isinstance(user, User) or not user.is_active:
+            await self._bye(SIGNED_OUT)
+            return
+        self._who = Subscriber(user)
+        self._zone = self.scope.get("cookies", {}).get("zone", "")
+        now = figures.iso(timezone.now())
+        await self.send(text_data=encode([{"do": "hello", "now": now, "build": build()}]))
+        self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._check())]
+
+    async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
+        for task in self._tasks:
+            task.cancel()
+        for topic in list(self._topics):
+            await self._unwatch(topic)
+
+    async def _pump(self) -> None:
+        """Send what the hub has queued."""
+        while True:
+            await self.send(text_data=await self._who.next())
+
+    async def _check(self) -> None:
+        """Look now and then whether this person is still signed in and still may."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            user = await database_sync_to_async(self._still)()
+            if user is None:
+                await self._bye(SIGNED_OUT)
+                return
+            if is_operator(user) != is_operator(self._who.user):
+                await self._bye(RIGHT_LOST)
+                return
+            self._who.user = user
+
+    def _still(self) -> User | None:
+        """The person as they are now, if their session lives and they are active."""
+        session = self.scope["session"]
+        if not session.session_key or not session.exists(session.session_key):
+            return None
+        user = User.objects.filter(pk=self._who.user.pk, is_active=True).first()
+        fresh = type(session)(session.session_key)
+        return user if user and fresh.get(SESSION_KEY) == str(user.pk) else None
+
+    async def _bye(self, code: int) -> None:
+        await self.send(text_data=encode([{"do": "bye", "code": code}]))
+        await self.close(code=code)
+
+    # -- what the browser says ----------------------------------------------------------------
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
+        try:
+            said = json.loads(text_data or "")
+        except ValueError:
+            return
+        if isinstance(said, dict) and self._tasks:
+            await self._hear(said)
+
+    async def _hear(self, said: dict[str, Any]) -> None:
+        topic = str(said.get("topic", ""))
+        match said.get("do"):
+            case "watch" if len(self._topics) < MOST_TOPICS or topic in self._topics:
+                await self._watch(topic, said)
+            case "unwatch":
+                await self._unwatch(topic)
+            case "alive":
+                now = figures.iso(timezone.now())
+                await self.send(text_data=encode([{"do": "alive", "now": now}]))
+
+    async def _watch(self, topic: str, said: dict[str, Any]) -> None:
+        await self._unwatch(topic)
+        if topic == "runs":
+            await self._watch_list(said)
+        elif topic.startswith("run:"):
+            await self._watch_run(topic, said)
+
+    async def _watch_run(self, topic: str, said: dict[str, Any]) -> None:
+        try:
+            run = await database_sync_to_async(self._run)(topic.removeprefix("run:"))
+        except NotFound:
+            await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
+            return
+        view = said.get("view")
+        audience = Audience(self._zone, view if view in _VIEWS else "timeline")
+        self._topics[topic] = (run.pk, audience)
+        await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
+
+    def _run(self, public_id: str) -> Run:
+        return queries.get_run(public_id=public_id, viewer=self._who.user)
+
+    async def _watch_list(self, said: dict[str, Any]) -> None:
+        user = self._who.user
+        owner = None if is_operator(user) else user.pk
+        audience = ListAudience(self._zone, str(said.get("query", ""))[:500], owner)
+        ids = said.get("ids")
+        known = ids[:MOST_ROWS] if isinstance(ids, list) else []
+        shown = Shown(frozenset(map(str, known)), _number(said.get("after")))
+        self._topics["runs"] = audience
+        await hub().watch_list(self._who, audience, shown)
+
+    async def _unwatch(self, topic: str) -> None:
+        watched = self._topics.pop(topic, None)
+        if isinstance(watched, ListAudience):
+            await hub().leave_list(self._who, watched)
+        elif watched is not None:
+            await hub().leave_run(self._who, *watched)
+
+
+def _number(value: object) -> int | None:
+    """A number the browser sent, if it is one."""
+    return value if isinstance(value, int) and 0 <= value < 2**53 else None

@@ -1,0 +1,86 @@
+"""Who watches what, and the bounded queue between the hub and one socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentops.accounts.access import Action, NotFound, Owned, authorize
+from agentops.accounts.models import User
+
+Frame = dict[str, Any]
+QUEUE_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Those for whom a run's page is drawn alike, so that one drawing serves them all."""
+
+    zone: str
+    view: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAudience:
+    """Those for whom a list of runs is drawn alike. ``owner`` is ``None`` for operators."""
+
+    zone: str
+    query: str
+    owner: int | None
+
+
+def encode(frames: list[Frame]) -> str:
+    """Frames as one message of the socket."""
+    return json.dumps(frames, separators=(",", ":"), ensure_ascii=False)
+
+
+class Subscriber:
+    """One socket. What it cannot take in time is dropped, and it is told to read again."""
+
+    def __init__(self, user: User, *, length: int = QUEUE_LENGTH) -> None:
+        self.user = user
+        self._queue: asyncio.Queue[str] = asyncio.Queue(length)
+        self._missed: set[str] = set()
+
+    def sees(self, target: Owned) -> bool:
+        """Whether it may still be sent news of ``target``."""
+        try:
+            authorize(self.user, Action.VIEW, target)
+        except NotFound:
+            return False
+        return True
+
+    def offer(self, topic: str, text: str) -> None:
+        """Queue a message; if the queue is full, drop it and remember the gap."""
+        if topic in self._missed:
+            return
+        try:
+            self._queue.put_nowait(text)
+        except asyncio.QueueFull:
+            self._missed.add(topic)
+
+    async def next(self) -> str:
+        """The next message. After a gap, the one that tells of it, once the queue is empty."""
+        if self._queue.empty() and self._missed:
+            topics, self._missed = sorted(self._missed), set()
+            return encode([{"do": "gap", "topic": topic} for topic in topics])
+        return await self._queue.get()
+
+
+@dataclass(slots=True)
+class Shown:
+    """What one socket shows of a list: its runs, and the newest number it knows of."""
+
+    ids: frozenset[str] = frozenset()
+    newest: int | None = None
+    told: int = 0
+
+
+@dataclass(slots=True)
+class Stream:
+    """A reader of raw lines, such as an SSE response. ``lagging``: it must read again."""
+
+    after: int
+    wake: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,9 @@
+"""Addresses of sockets about runs."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from runs.consumers import Console
+
+websocket_urlpatterns = [path("live/", Console.as_asgi())]
