@@ -77,7 +77,8 @@ def consequences(drawn: RunDrawing) -> list[str]:
     under_way = [step for step in drawn.timeline.steps if step.is_open]
     effects = [step.name for step in under_way if step.effect == "once"]
     children = sum(1 for step in under_way if step.type == "child")
-    said = [f"{figures.plural(_done(drawn), 'recorded step')} stay as they are; nothing is undone."]
+    done = sum(1 for step in drawn.timeline.steps if not step.is_open)
+    said = [f"Recorded steps stay as they are ({figures.count(done)} so far); nothing is undone."]
     if under_way:
         named = ", ".join(step.name for step in under_way[:3])
         more = f" and {len(under_way) - 3} more" if len(under_way) > 3 else ""
@@ -90,7 +91,3 @@ def consequences(drawn: RunDrawing) -> list[str]:
     if children:
         said.append(f"{figures.plural(children, 'run')} it started are cancelled too.")
     return said
-
-
-def _done(drawn: RunDrawing) -> int:
-    return sum(1 for step in drawn.timeline.steps if not step.is_open)

@@ -9,7 +9,7 @@ from typing import Any
 from django.template.loader import get_template
 from django.utils import timezone
 
-from runs import drawing
+from runs import drawing, settling
 from runs.bars import Scale
 from runs.drawing import BLOCK, Block, RunDrawing
 from runs.live.audience import Frame
@@ -30,6 +30,7 @@ class Before:
     """What the last frames said, to send only what differs."""
 
     head: str = ""
+    consequences: str = ""
     state: tuple[object, ...] = ()
     scale: Scale | None = None
     steps: int = 0
@@ -59,7 +60,7 @@ def before_of(news: News) -> Before:
     """What a page shows that was loaded when the run stood like this."""
     drawn = RunDrawing(news.run, news.timeline, timezone.now())
     counts = (len(news.timeline.steps), news.timeline.seq)
-    return Before("", state_of(drawn), drawn.scale, counts[0], counts)
+    return Before("", _consequences(drawn), state_of(drawn), drawn.scale, counts[0], counts)
 
 
 def changes(news: News, view: str, before: Before) -> tuple[list[Frame], Before]:
@@ -68,7 +69,8 @@ def changes(news: News, view: str, before: Before) -> tuple[list[Frame], Before]
     topic = f"run:{news.run.public_id}"
     head = draw("runs/_head.html", drawing=drawn, run=news.run, now=drawn.now)
     steps = len(news.timeline.steps)
-    now = Before(head, state_of(drawn), drawn.scale, steps, (steps, news.timeline.seq))
+    totals = (steps, news.timeline.seq)
+    now = Before(head, _consequences(drawn), state_of(drawn), drawn.scale, steps, totals)
     frames: list[Frame] = []
     if head != before.head:
         frames.append(_place("morph", "run-head", head))
@@ -95,7 +97,7 @@ def _timeline(drawn: RunDrawing, changed: Iterable[Step], before: Before) -> lis
         return [_stale("view")]
     frames = []
     if drawn.scale != before.scale:
-        if len(steps) > BLOCK:
+        if len(steps) > BLOCK or before.scale is None or not drawn.scale.live:
             return [_stale("timeline")]
         changed = steps
         frames.append(_place("morph", "axis", draw("runs/_axis.html", drawing=drawn)))
@@ -130,11 +132,20 @@ def _rest(drawn: RunDrawing, before: Before, now: Before) -> list[Frame]:
         for name, total in zip(("timeline", "journal"), now.totals, strict=True):
             frames.append({"do": "count", "id": f"tally-{name}", "text": str(total)})
         frames.append({"do": "count", "id": "journal-total", "text": str(now.totals[1])})
+    if now.consequences and now.consequences != before.consequences:
+        frames.append(_place("morph", "consequences", now.consequences))
     if now.state != before.state:
         frames.append(_stale("run-actions", "run-dialogs", "run-outcome"))
         said = f"{drawn.title}: {drawn.look.word}"
         frames.append({"do": "say", "text": said, "urgent": drawn.look.family == "olive"})
     return frames
+
+
+def _consequences(drawn: RunDrawing) -> str:
+    """What the dialog to cancel says; nothing once there is none."""
+    if drawn.run.is_final:
+        return ""
+    return draw("runs/_consequences.html", consequences=settling.consequences(drawn))
 
 
 def _stale(*ids: str) -> Frame:

@@ -13,7 +13,7 @@ const options = { ignoreActiveValue: true, callbacks: {
   beforeAttributeUpdated: (name) => !["aria-current", "open", "value", "checked"].includes(name),
   beforeNodeMorphed: (node) => !(node.nodeName === "DIALOG" && node.open),
 } };
-const busy = (node) => node.contains(document.activeElement) && node.querySelector("dialog[open], details[open] :focus");
+const busy = (node) => node.closest("dialog[open]") || node.contains(document.activeElement) && node.querySelector("dialog[open], details[open] :focus");
 
 export function morph(old, html) {
   const holder = document.createElement("template");

@@ -1,0 +1,158 @@
+"""For every event kind: the page before, plus what is pushed, equals the page loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from agentops.accounts.models import User
+from runs import reading, telling
+from runs.live.audience import Audience
+from runs.live.reader import Reader
+from runs.models import Phase, Run, RunStatus
+from tests import factories
+from tests.console import dom
+from tests.factories import ONCE, TOOL, Story
+
+Step = Callable[[Story], object]
+BROKEN = {"code": "timeout", "message": "No result within 2 s."}
+
+
+def happenings() -> Iterator[Step]:
+    """What happens to a run, one line at a time: every kind at least once."""
+    outcome, started, intent = Phase.OUTCOME, Phase.STARTED, Phase.INTENT
+    yield lambda s: s.note("run.started", 1, worker=7)
+    yield lambda s: s.wait(1).add("list#1", outcome, "step.completed", value=[1], took=1, **TOOL)
+    yield lambda s: s.wait(2).add("slow#1", started, "step.started", n=1, attempt=1, **TOOL)
+    yield lambda s: s.wait(2).add(
+        "slow#1",
+        Phase.FAILED,
+        "step.retrying",
+        n=1,
+        next_at=s.clock.isoformat(),
+        error=BROKEN,
+        **TOOL,
+    )
+    yield lambda s: s.wait(1).add(
+        "slow#1", outcome, "step.failed", value=BROKEN, took=1, attempt=2, error=BROKEN, **TOOL
+    )
+    yield lambda s: s.note("run.progress", 1, text="Half way").fields(progress="Half way")
+    yield lambda s: s.wait(1).note("patch.marked", 1, key="@patch.marked/p1")
+    yield lambda s: s.add("nap#1", started, "timer.started", n=1, type="timer")
+    yield lambda s: s.note("run.waiting", 1, waiting_for="timer").fields(
+        status="waiting", waiting_for="timer", worker=None, ready_at=s.clock + timedelta(hours=1)
+    )
+    yield lambda s: s.wait(300).note("run.resumed", 1).fields(status="queued", waiting_for="")
+    yield lambda s: s.note("run.started", 2, worker=8).fields(
+        status="running", worker=factories.worker(), ready_at=None
+    )
+    yield lambda s: s.add("nap#1", outcome, "timer.fired", value=None, took=300, type="timer")
+    yield lambda s: s.wait(1).add("paid#1", started, "event.awaited", n=1, type="event")
+    yield lambda s: s.wait(9).add("paid#1", outcome, "event.received", value=1, type="event")
+    yield lambda s: s.add("kid#1", started, "child.started", n=1, type="child")
+    yield lambda s: s.wait(4).add("kid#1", outcome, "child.finished", value=1, type="child")
+    yield lambda s: s.wait(1).add(
+        "pay#1", intent, "step.intended", n=1, attempt=1, worker=8, input={"to": "Acme"},
+        deadline_at=(timezone.now() - timedelta(hours=1)).isoformat(), **ONCE,
+    )  # fmt: skip
+    yield lambda s: s.wait(31).note("run.recovered", 3, worker=9).fields(crash_count=1)
+    yield lambda s: s.note("step.uncertain", key="@step.uncertain/pay#1", **ONCE).fields(
+        status="waiting", waiting_for="operator", waiting_detail="uncertain:pay#1", worker=None
+    )
+    yield (
+        lambda s: (
+            s.wait(60)
+            .add("pay#1", outcome, "step.settled", value="ok", verdict="happened", by="ana", **ONCE)
+            .fields(status="queued", waiting_for="", waiting_detail="", ready_at=s.clock)
+        )
+    )
+    yield lambda s: s.note("run.forked", 1, by="ana")
+    yield lambda s: s.note("run.cancel_requested", 1, by="ana").fields(cancel_requested_at=s.clock)
+
+
+ENDINGS: dict[str, Step] = {
+    "run.cancelled": lambda s: s.ends(RunStatus.CANCELLED, "cancelled_by_user"),
+    "run.succeeded": lambda s: s.ends(RunStatus.SUCCEEDED, "completed", output={"ok": True}),
+    "run.failed": lambda s: s.ends(RunStatus.FAILED, "tool_error", error=BROKEN),
+    "run.expired": lambda s: s.ends(RunStatus.EXPIRED, "timeout"),
+}
+
+
+class Tab:
+    """A browser tab on the page of a run."""
+
+    def __init__(self, client: Client, run: Run, query: str) -> None:
+        self._get = lambda: client.get(f"/runs/{run.public_id}/?{query}").content.decode()
+        self.page = self.load()
+
+    def load(self) -> dom.Node:
+        found = dom.parse(self._get()).find("run")
+        assert found is not None
+        root = dom.Node("#page")
+        root.append(found)
+        return root
+
+    def take(self, frames: list[dict[str, Any]]) -> None:
+        dom.apply(self.page, frames, self.load)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("view", ["timeline", "journal"])
+def test_page_before_plus_event_is_page_reloaded(
+    page: Client, ana: User, view: str, ending: str
+) -> None:
+    run = factories.run(ana, title="Everything", status=RunStatus.RUNNING)
+    story = Story.of(run).note("run.created", 0, by="ana")
+    story.save()
+    reader, audience = Reader(), Audience("UTC", view)
+    tab = Tab(page, run, "step=1" if view == "timeline" else "view=journal")
+    assert reader.join(run.pk, audience, after=1) == (1, [])
+    for happen in [*happenings(), ENDINGS[ending]]:
+        seen = story.seq
+        happen(story)
+        story.save()
+        _, frames = reader.look({run.pk: seen}, {run.pk: [audience]})
+        tab.take(frames[run.pk, audience])
+        kind = story.lines[-1].kind
+        assert tab.page.canonical() == tab.load().canonical(), f"after {kind}"
+    reader.close()
+
+
+def test_every_kind_happens_above(ana: User) -> None:
+    run = factories.run(ana, status=RunStatus.RUNNING)
+    story = Story.of(run).note("run.created", 0)
+    for happen in happenings():
+        happen(story)
+    kinds = {line.kind for line in story.lines} | set(ENDINGS)
+    assert kinds == telling.KINDS
+
+
+@pytest.mark.parametrize("view", ["timeline", "journal"])
+@pytest.mark.parametrize("away", [1, 5, 14])
+def test_page_that_was_away_catches_up(page: Client, ana: User, view: str, away: int) -> None:
+    run = factories.run(ana, title="Everything", status=RunStatus.RUNNING)
+    story = Story.of(run).note("run.created", 0, by="ana")
+    steps = list(happenings())
+    for happen in steps[:-away]:
+        happen(story)
+    story.save()
+    tab = Tab(page, run, "step=1" if view == "timeline" else "view=journal")
+    drawn_at = story.seq
+    for happen in steps[-away:]:
+        happen(story)
+    story.save()
+    _, frames = Reader().join(run.pk, Audience("UTC", view), after=drawn_at)
+    tab.take(frames)
+    assert tab.page.canonical() == tab.load().canonical()
+
+
+def test_page_that_was_away_too_long_is_told_to_read_again(ana: User) -> None:
+    run = factories.long_run(ana, steps=320)
+    seq, frames = Reader().join(run.pk, Audience("UTC", "timeline"), after=2)
+    assert seq == reading.last_seq(run.pk)
+    assert frames == [{"do": "gap", "topic": f"run:{run.public_id}"}]
