@@ -55,6 +55,7 @@ class StopReason(models.TextChoices):
     TIMEOUT = "timeout", "Its working time ran out."
     TOOL_ERROR = "tool_error", "A tool failed for good."
     MODEL_ERROR = "model_error", "The model failed for good."
+    AGENT_ERROR = "agent_error", "The agent's own code raised an error."
     RETRIES_EXHAUSTED = "retries_exhausted", "A step failed on every attempt it had."
     DENIED = "denied", "A person denied an action."
     APPROVAL_EXPIRED = "approval_expired", "Nobody decided in time."

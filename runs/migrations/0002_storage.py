@@ -21,7 +21,7 @@ _VALUES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0002_breaker")]
+    dependencies = [("runs", "0001_initial")]
 
     operations = [
         *(
