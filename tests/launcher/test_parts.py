@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -142,7 +143,8 @@ def test_a_reader_that_is_gone_is_noticed() -> None:
     gone: list[bool] = []
     reading, writing = os.pipe()
     os.close(reading)
-    output = Output(os.fdopen(writing, "w"), as_json=False, on_closed=lambda: gone.append(True))
-    output.say("hello")
-    output.close()
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as stream:
+        output = Output(stream, as_json=False, on_closed=lambda: gone.append(True))
+        output.say("hello")
+        output.close()
     assert gone == [True]
