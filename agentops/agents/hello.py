@@ -15,5 +15,5 @@ async def greeting_for(name: str) -> str:
 async def hello(ctx: RunContext, name: str = "world") -> str:
     """Greet somebody, one durable step at a time."""
     words = await ctx.call(greeting_for, name)
-    await ctx.sleep(1)
+    await ctx.sleep(2)
     return words

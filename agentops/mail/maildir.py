@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,10 @@ class Mail:
         return str(self.message.get("To", ""))
 
     @property
+    def message_id(self) -> str:
+        return str(self.message.get("Message-ID", ""))
+
+    @property
     def text(self) -> str:
         """The body in plain text; empty when there is none."""
         body = self.message.get_body(preferencelist=("plain",))
@@ -60,7 +65,7 @@ def deliver(folder: Path, content: bytes, message_id: str) -> bool:
     if find(folder, message_id) is not None:
         return False
     name = _name(message_id)
-    beside = folder / "tmp" / f"{name}.{os.getpid()}"
+    beside = folder / "tmp" / f"{name}.{secrets.token_hex(8)}"
     try:
         with beside.open("wb") as file:
             file.write(content)

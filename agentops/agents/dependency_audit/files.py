@@ -7,12 +7,12 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.conf import settings
-
 from agentops import Fatal, Retryable, ToolContext, Verified, tool
+from agentops.reports import folder_of
 
 MARKDOWN, JSON = "dependency-audit.md", "dependency-audit.json"
 _PERMANENT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -25,11 +25,6 @@ class Written:
     markdown: str
     json: str
     sha256: str
-
-
-def folder_of(run_id: str) -> Path:
-    """Where the reports of a run lie."""
-    return Path(settings.AGENTOPS_DATA) / "reports" / run_id
 
 
 def report_is_written(ctx: ToolContext, *_: object) -> Verified:
@@ -75,7 +70,7 @@ def write_report(ctx: ToolContext, markdown: str, data: dict[str, object]) -> Wr
 
 def _put(path: Path, content: bytes) -> None:
     """Write beside, flush to disk, rename: nobody ever sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with beside.open("wb") as file:
             file.write(content)

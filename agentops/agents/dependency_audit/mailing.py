@@ -61,7 +61,7 @@ def mail_report(
             subject, text, settings.DEFAULT_FROM_EMAIL, list(receivers), connection=connection,
             headers={"Message-ID": message_id_of(ctx), "Auto-Submitted": "auto-generated"},
         )  # fmt: skip
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, ImportError) as error:
         raise Fatal(f"Mail is not set up: {error}") from error
     message.attach("dependency-audit.md", attachment, "text/markdown")
     _open(connection)
