@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import TemplateView
 
-from agentops.views import account, gallery, shell
+from agentops.views import account, gallery, mails, reports, shell
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("runs.urls")),
@@ -18,6 +18,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="signed-out",
     ),
     path("settings/password/", account.Password.as_view(), name="password"),
+    path("settings/mail/", mails.mails, name="mails"),
+    path("settings/mail/<str:name>/", mails.mail, name="mail"),
+    path("reports/<str:public_id>/", reports.report, name="report"),
+    path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),
     path("settings/theme/", shell.theme, name="theme"),
     path("system/gallery/", gallery.gallery, name="gallery"),
     path("admin/", admin.site.urls),

@@ -39,7 +39,7 @@ PLACES = (
     Place("conversations", "Conversations", "messages-square", "v"),
     Place("agents", "Agents", "bot", "a"),
     Place("costs", "Costs", "wallet", "c"),
-    Place("mails", "Mail", "mail", "m"),
+    Place("mails", "Mail", "mail", "m", staff_only=True),
     Place("credentials", "Credentials", "key-round", "d"),
     Place("audit", "Audit", "scroll-text", "u"),
     Place("settings", "Settings", "settings", "s"),
