@@ -1,0 +1,161 @@
+"""Watch the sample agent do real work: audit installed packages, from the terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import NoReverseMatch, reverse
+
+from agentops.accounts.models import User
+from agentops.launcher import home, lock
+from agentops.sdk.errors import AgentopsError
+from runs import queries, services
+from runs.models import Journal, Run, RunStatus, StopReason
+
+AGENT = "dependency-audit"
+POLL_SECONDS = 0.25
+UNCLAIMED_SECONDS = 10.0
+_AT_ONCE = 500
+
+
+class Command(BaseCommand):
+    """Start the audit as a run, follow it, and say where its report is."""
+
+    help = (
+        "Audits the Python packages of a folder, or of the environment the worker runs in, with "
+        "the sample agent dependency-audit. Needs a worker: start one with bin/up."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", nargs="?", help="a project, environment or site-packages")
+        parser.add_argument("--policy", type=Path, help="a JSON file with the rules to audit by")
+        parser.add_argument("--mail-to", action="append", help="who gets the report by mail")
+        parser.add_argument("--timeout", type=float, default=300, help="seconds to wait for it")
+
+    def handle(
+        self,
+        *args: object,
+        folder: str | None,
+        policy: Path | None,
+        mail_to: list[str] | None,
+        timeout: float,
+        **options: object,
+    ) -> None:
+        run = self._start(_input(folder, policy, mail_to))
+        self.stdout.write(f"Started {run.public_id}: {run.title}")
+        self._address("run", run)
+        try:
+            self._follow(run, time.monotonic() + timeout)
+        except KeyboardInterrupt:
+            raise CommandError(f"No longer watching; {run.public_id} goes on.") from None
+        self._finish(run)
+
+    def _start(self, given: dict[str, object]) -> Run:
+        owner = User.objects.filter(is_staff=True, is_active=True).order_by("pk").first()
+        try:
+            started = services.start_run(
+                agent=AGENT, input=given, owner=owner, started_by="manage.py demo"
+            )
+        except AgentopsError as error:
+            raise CommandError(error.message) from error
+        return started.run
+
+    def _follow(self, run: Run, until: float) -> None:
+        """Print what happens until the run is final."""
+        told, seen, since = False, 0, time.monotonic()
+        while True:
+            run.refresh_from_db()
+            for event in _new_events(run, seen):
+                seen = event.seq
+                self._tell(event)
+            if run.is_final:
+                return
+            if run.waiting_for == "operator":
+                raise CommandError(f"{run.public_id} waits for an operator: {run.waiting_detail}")
+            now = time.monotonic()
+            if now > until:
+                raise CommandError(f"{run.public_id} is still {run.status}; it goes on without me.")
+            if not told and run.status == RunStatus.QUEUED and now - since > UNCLAIMED_SECONDS:
+                told = True
+                self.stderr.write("No worker has taken it yet. Start one with bin/up.")
+            time.sleep(POLL_SECONDS)
+
+    def _tell(self, event: Journal) -> None:
+        line = _line(event)
+        if line:
+            self.stdout.write(f"{event.at:%H:%M:%S}  {line}")
+
+    def _finish(self, run: Run) -> None:
+        payload = queries.payload(run=run)
+        if run.status != RunStatus.SUCCEEDED:
+            error = payload.error if isinstance(payload.error, dict) else {}
+            reason = error.get("message") or StopReason(run.stop_reason).label
+            raise CommandError(f"{run.public_id} {run.status}: {reason}")
+        output = payload.output if isinstance(payload.output, dict) else {}
+        for line in _result(output):
+            self.stdout.write(line)
+        self._address("report", run)
+
+    def _address(self, name: str, run: Run) -> None:
+        """Where to look in the console, when it is known where that answers."""
+        state = lock.read_state(home.here())
+        base = settings.AGENTOPS_PUBLIC_URL or (state.url if state else "")
+        try:
+            path = reverse(name, args=[run.public_id])
+        except NoReverseMatch:
+            return
+        if base:
+            self.stdout.write(f"  {base.rstrip('/')}{path}")
+
+
+def _input(folder: str | None, policy: Path | None, mail_to: list[str] | None) -> dict[str, object]:
+    given: dict[str, object] = {}
+    if folder:
+        given["folder"] = str(Path(folder).resolve())
+    if mail_to:
+        given["mail_to"] = mail_to
+    if policy:
+        try:
+            given["policy"] = json.loads(policy.read_text())
+        except (OSError, ValueError) as error:
+            raise CommandError(f"--policy {policy}: {error}") from error
+    return given
+
+
+def _new_events(run: Run, after: int) -> Iterator[Journal]:
+    while batch := queries.events(run=run, after=after, limit=_AT_ONCE):
+        yield from batch
+        after = batch[-1].seq
+
+
+def _line(event: Journal) -> str:
+    """What a person wants to know of an event; most steps are nobody's news."""
+    meta: dict[str, Any] = event.meta or {}
+    problem = (meta.get("error") or {}).get("message", "")
+    if event.kind == "run.progress":
+        fraction = meta.get("fraction")
+        share = f"{fraction:4.0%}  " if isinstance(fraction, float) else ""
+        return f"{share}{meta.get('text', '')}"
+    if event.kind in {"step.retrying", "step.failed", "step.uncertain"}:
+        return f"{event.name}: {event.kind.removeprefix('step.')}: {problem}"
+    return {
+        "run.started": "A worker took it",
+        "run.recovered": "Another worker took over after a crash",
+    }.get(event.kind, "")
+
+
+def _result(output: dict[str, Any]) -> list[str]:
+    """Verdict and places, from what the agent returned."""
+    report, mailed = output.get("report") or {}, output.get("mailed")
+    lines = ["", str(output.get("verdict", "")), f"  {report.get('markdown', '')}"]
+    lines.append(f"  {report.get('json', '')}")
+    if mailed:
+        place = "" if mailed["place"] == "smtp" else f" (kept in {mailed['place']})"
+        return [*lines, f"  mailed to {', '.join(mailed['to'])}{place}"]
+    return [*lines, f"  not mailed: {output.get('not_mailed_because', '')}"]
