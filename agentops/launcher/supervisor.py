@@ -19,6 +19,7 @@ from agentops.launcher.valkey import Valkey
 
 _POLL_SECONDS = 0.05
 _CHECK_SECONDS = 60
+_DEMO = ".venv/bin/python manage.py demo"
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Supervisor:
                 f"Sign in as {first['username']} with the password {first['password']} "
                 "(once: you choose your own then)"
             )
+        self.output.say(f"Try an agent on this machine: {_DEMO}")
         self.output.say("Ctrl-C stops everything; the data stay.")
 
     def _child(self, program: Program) -> Child:

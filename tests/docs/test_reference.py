@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ def settings() -> set[str]:
     return found - _NOT_FOR_PEOPLE
 
 
-def addresses(patterns: list[object], above: str = "/") -> Iterator[str]:
+def addresses(patterns: Sequence[object], above: str = "/") -> Iterator[str]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver) and pattern.app_name != "admin":
             yield from addresses(pattern.url_patterns, above + str(pattern.pattern))
