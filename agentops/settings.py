@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "agentops.api.request_id.RequestIdMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "agentops.accounts.middleware.ChoosePasswordMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -252,19 +253,32 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "agentops.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "agentops.api.schema.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["agentops.api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["agentops.api.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "agentops.api.pagination.NewestFirst",
+    "EXCEPTION_HANDLER": "agentops.api.errors.handle",
+    # Only the header decides the form of an answer.
+    "URL_FORMAT_OVERRIDE": None,
 }
+REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Agent operations",
+    "DESCRIPTION": "Start runs of agents, follow them, and say what people know.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "runs.models.RunStatus",
+        "StepStatus": "runs.steps.StepStatus",
+        "StopReason": "runs.models.StopReason",
+        "WaitingFor": "runs.models.WaitingFor",
+    },
 }
 
 # --- Mail -----------------------------------------------------------------------------------

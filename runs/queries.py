@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from runs.models import Journal, Run, RunPayload
 from runs.values import load_all
 
 MOST_EVENTS = 1000
+_PUBLIC_ID = re.compile(r"run_[0-9a-z]{20}")
 
 
 def list_runs(
@@ -39,7 +41,9 @@ def list_runs(
 
 def get_run(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> Run:
     """The run called ``public_id``. Raises NotFound unless ``viewer`` may do ``action`` with it."""
-    run = Run.objects.select_related("owner").filter(public_id=public_id).first()
+    run = None
+    if _PUBLIC_ID.fullmatch(public_id):
+        run = Run.objects.select_related("owner").filter(public_id=public_id).first()
     if run is None:
         raise NotFound(f"There is no run {public_id[:40]}, or it is not yours to see.")
     authorize(viewer, action, run)

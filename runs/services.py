@@ -101,7 +101,9 @@ def start_run(
         expires_at=expires_at,
         ready_at=ready_at,
     )
-    return _start(new)
+    started = _start(new)
+    started.run.owner = owner
+    return started
 
 
 def _start(new: store.NewRun) -> Started:

@@ -6,7 +6,6 @@ import getpass
 
 from django.core.management.base import CommandError
 
-from agentops.accounts.models import User
 from runs.models import Run
 
 
@@ -18,14 +17,6 @@ def run_called(name: str) -> Run:
     if len(found) > 1:
         raise CommandError(f"More than one run begins with {name}. Give more of its id.")
     return found[0]
-
-
-def user_called(name: str) -> User:
-    """The user with this name. Raises CommandError."""
-    try:
-        return User.objects.get_by_natural_key(name)
-    except User.DoesNotExist as error:
-        raise CommandError(f"There is no user {name}.") from error
 
 
 def operator() -> str:

@@ -1,0 +1,1 @@
+"""Conventions of the REST API: who calls, how errors look, how lists are paged."""

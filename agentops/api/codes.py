@@ -1,0 +1,51 @@
+"""The published list of error codes. ``docs/reference/errors.md`` explains each one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """What an error means for the caller: HTTP status, whether to try again, what to do."""
+
+    status: int
+    retryable: bool = False
+    suggestions: tuple[str, ...] = ()
+    retry_after_seconds: int | None = None
+
+
+CODES: dict[str, Code] = {
+    # The request itself.
+    "malformed_request": Code(400, suggestions=("Send one JSON value as the body.",)),
+    "invalid_cursor": Code(400, suggestions=("Begin again without a cursor.",)),
+    "not_authenticated": Code(401, suggestions=("Send Authorization: Bearer <token>.",)),
+    "invalid_token": Code(401, suggestions=("Make a new token with manage.py api_token.",)),
+    "permission_denied": Code(403),
+    "not_found": Code(404),
+    "method_not_allowed": Code(405),
+    "not_acceptable": Code(406, suggestions=("Accept application/json.",)),
+    "payload_too_large": Code(
+        413, suggestions=("Put the value into a file or an object store and send its address.",)
+    ),
+    "unsupported_media_type": Code(415, suggestions=("Send Content-Type: application/json.",)),
+    "invalid_request": Code(422, suggestions=("Correct the fields named in meta.fields.",)),
+    "rate_limit_exceeded": Code(429, retryable=True, retry_after_seconds=1),
+    # Agents and runs.
+    "unknown_agent": Code(404, suggestions=("GET /api/v1/agents lists the agents there are.",)),
+    "invalid_input": Code(
+        422, suggestions=("Correct the input at meta.path; GET /api/v1/agents has its schema.",)
+    ),
+    "unserialisable": Code(422, suggestions=("Send plain JSON data.",)),
+    "idempotency_mismatch": Code(422, suggestions=("Use a new Idempotency-Key.",)),
+    "no_such_event": Code(422, suggestions=("GET /api/v1/runs/{id}/events lists the events.",)),
+    "run_is_final": Code(409, suggestions=("Start a new run, or fork this one.",)),
+    "run_is_busy": Code(409, retryable=True, retry_after_seconds=1),
+    "not_parked": Code(409),
+    "needs_settlement": Code(409, suggestions=("POST …/steps/{key}/settle says what happened.",)),
+    "not_uncertain": Code(409, suggestions=("GET /api/v1/runs/{id}/steps lists the steps.",)),
+    "in_quarantine": Code(409, retryable=True),
+    # Us.
+    "internal_error": Code(500, suggestions=("Tell your operator the error_id.",)),
+    "service_unavailable": Code(503, retryable=True, retry_after_seconds=5),
+}

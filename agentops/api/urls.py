@@ -1,0 +1,34 @@
+"""Addresses of the REST API."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+@extend_schema(exclude=True)
+class NoSuchAddress(APIView):
+    """Addresses nobody knows, answered in the form of all errors."""
+
+    permission_classes = [AllowAny]
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        raise NotFound("There is nothing at this address. /api/v1/schema lists what there is.")
+
+
+class Schema(SpectacularAPIView):
+    """The OpenAPI document, for anybody who can reach us."""
+
+    permission_classes = [AllowAny]
+
+
+urlpatterns = [
+    path("schema", Schema.as_view(), name="api-schema"),
+    path("", include("runs.api.urls")),
+    path("<path:rest>", NoSuchAddress.as_view()),
+]

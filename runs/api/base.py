@@ -1,0 +1,54 @@
+"""What the views of this API share."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from agentops.accounts.access import Action
+from agentops.accounts.models import User
+from runs import queries
+from runs.models import Run
+from runs.serializers import RunSerializer
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="Sent again with this key and the same body, the request does nothing twice.",
+)
+S = TypeVar("S", bound=Serializer[Any])
+
+
+class RunView(APIView):
+    """A view of one run, or of all that the caller may see."""
+
+    @property
+    def caller(self) -> User:
+        """Who calls; the default permission has refused everybody else."""
+        return cast("User", self.request.user)
+
+    def run_for(self, action: Action, public_id: str) -> Run:
+        """The run, if the caller may do this with it. Raises NotFound."""
+        return queries.get_run(public_id=public_id, viewer=self.caller, action=action)
+
+
+def checked(kind: type[Serializer[Any]], data: object) -> dict[str, Any]:
+    """The data as ``kind`` reads it. Raises ValidationError."""
+    serializer = kind(data=data)
+    serializer.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", serializer.validated_data)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The caller's key for this request."""
+    return request.headers.get("Idempotency-Key")
+
+
+def shown(run: Run) -> dict[str, Any]:
+    """A run as the API shows it."""
+    return cast("dict[str, Any]", RunSerializer(run).data)

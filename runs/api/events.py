@@ -1,0 +1,162 @@
+"""Events of a run: in pages, and as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from django.db import close_old_connections
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from agentops.accounts.access import Action
+from runs import queries
+from runs.api.base import RunView, checked
+from runs.following import follow
+from runs.models import Journal, Run, RunStatus
+from runs.serializers import (
+    EventPageSerializer,
+    EventQuerySerializer,
+    EventSerializer,
+    StreamQuerySerializer,
+)
+
+HEARTBEAT_SECONDS = 15.0
+_ENDS = frozenset(f"run.{status}" for status in RunStatus if status.is_final)
+_LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID",
+    {"type": "string", "pattern": r"^\d{1,10}$"},
+    OpenApiParameter.HEADER,
+    description="Number of the last event that arrived; browsers send it by themselves.",
+)
+
+
+class EventList(RunView):
+    """The journal of a run."""
+
+    @extend_schema(
+        operation_id="events_list",
+        parameters=[EventQuerySerializer],
+        responses=EventPageSerializer,
+    )
+    def get(self, request: Request, public_id: str) -> Response:
+        """List events of a run in order."""
+        run = self.run_for(Action.VIEW, public_id)
+        wanted = checked(EventQuerySerializer, request.query_params)
+        kinds = [kind for kind in wanted.get("types", "").split(",") if kind]
+        limit = wanted["limit"]
+        rows = queries.events(run=run, after=wanted["after"], limit=limit, types=kinds)
+        following = rows[-1].seq if len(rows) == limit else None
+        return Response(EventPageSerializer({"items": rows, "next_after": following}).data)
+
+
+class _Indifferent(BaseContentNegotiation):
+    """Errors are JSON whatever the caller accepts; the stream is what it is."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class EventStream(RunView):
+    """The journal of a run, as it is written."""
+
+    content_negotiation_class = _Indifferent
+
+    @extend_schema(
+        operation_id="events_stream",
+        parameters=[StreamQuerySerializer, _LAST_EVENT_ID],
+        responses={
+            (200, "text/event-stream"): OpenApiResponse(
+                {"type": "string"},
+                description=(
+                    "Server-sent events: `id` is the number, `event` the type, `data` the event in "
+                    "JSON. `stream.gap` names numbers that are lost, `stream.end` follows the last "
+                    "event of a final run."
+                ),
+            )
+        },
+    )
+    def get(self, request: Request, public_id: str) -> StreamingHttpResponse:
+        """Follow a run: first what is there after a number, then what happens."""
+        run = self.run_for(Action.VIEW, public_id)
+        after = _begin_after(request)
+        is_over = run.is_final and not queries.events(run=run, after=after, limit=1)
+        # From here on the stream lives on the hub; it must not sit on a connection for hours.
+        close_old_connections()
+        answer = StreamingHttpResponse(
+            stream(run, after, is_over=is_over), content_type="text/event-stream"
+        )
+        answer["Cache-Control"] = "no-store"
+        answer["X-Accel-Buffering"] = "no"
+        return answer
+
+
+def _begin_after(request: Request) -> int:
+    asked = checked(StreamQuerySerializer, request.query_params).get("after")
+    last = request.headers.get("Last-Event-ID", "")
+    if last and not (last.isascii() and last.isdecimal() and len(last) <= 10):
+        raise ValidationError({"Last-Event-ID": ["This is not the number of an event."]})
+    return int(last) if last else int(asked or 0)
+
+
+async def stream(
+    run: Run, after: int, *, is_over: bool = False, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> AsyncIterator[bytes]:
+    """The events of a run above ``after``, a comment when nothing happens, and its end."""
+    if is_over:
+        yield _message("stream.end", {"status": run.status})
+        return
+    rows = _with_pauses(follow(run, after), heartbeat_seconds)
+    async with contextlib.aclosing(rows):
+        async for row in rows:
+            if row is None:
+                yield b": nothing new\n\n"
+                continue
+            if row.seq > after + 1:
+                yield _message("stream.gap", {"from": after + 1, "to": row.seq - 1})
+            after = row.seq
+            yield _message(row.kind, EventSerializer(row).data, row.seq)
+            if row.kind in _ENDS:
+                yield _message("stream.end", {"status": row.kind.removeprefix("run.")})
+                return
+
+
+async def _with_pauses(
+    rows: AsyncGenerator[Journal, None], seconds: float
+) -> AsyncGenerator[Journal | None, None]:
+    """The rows, and None whenever none came for so many seconds."""
+    coming: asyncio.Future[Journal] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(rows))
+            done, _ = await asyncio.wait({coming}, timeout=seconds)
+            if done:
+                row, coming = coming.result(), None
+                yield row
+            else:
+                yield None
+    finally:
+        if coming is not None:
+            coming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await coming
+        await rows.aclose()
+
+
+def _message(kind: str, data: object, number: int | None = None) -> bytes:
+    head = "" if number is None else f"id: {number}\n"
+    body = json.dumps(data, cls=JSONEncoder, separators=(",", ":"))
+    return f"{head}event: {kind}\ndata: {body}\n\n".encode()

@@ -1,0 +1,31 @@
+"""Addresses of the REST API of runs, below ``/api/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from runs.api.events import EventList, EventStream
+from runs.api.runs import (
+    AgentList,
+    CancelRun,
+    ForkRun,
+    ResumeRun,
+    RunDetail,
+    RunList,
+    SignalRun,
+)
+from runs.api.steps import SettleStep, StepList
+
+urlpatterns = [
+    path("agents", AgentList.as_view(), name="agents"),
+    path("runs", RunList.as_view(), name="runs"),
+    path("runs/<str:public_id>", RunDetail.as_view(), name="run"),
+    path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="run-cancel"),
+    path("runs/<str:public_id>/events", EventList.as_view(), name="run-events"),
+    path("runs/<str:public_id>/fork", ForkRun.as_view(), name="run-fork"),
+    path("runs/<str:public_id>/resume", ResumeRun.as_view(), name="run-resume"),
+    path("runs/<str:public_id>/signal", SignalRun.as_view(), name="run-signal"),
+    path("runs/<str:public_id>/steps", StepList.as_view(), name="run-steps"),
+    path("runs/<str:public_id>/steps/<path:key>/settle", SettleStep.as_view(), name="step-settle"),
+    path("runs/<str:public_id>/stream", EventStream.as_view(), name="run-stream"),
+]

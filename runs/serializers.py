@@ -1,0 +1,253 @@
+"""How runs look from outside, and what may be said about them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from runs.models import Journal, Run, RunStatus, StopReason, WaitingFor
+from runs.services import LONGEST_KEY, LONGEST_TITLE, Verdict
+from runs.steps import StepStatus
+
+LONGEST_TIMEOUT_SECONDS = timedelta(days=365).total_seconds()
+
+
+class ChoiceOrNone(serializers.ChoiceField):
+    """A word of a list; the empty one is null."""
+
+    def __init__(self, choices: Any, **options: Any) -> None:
+        super().__init__(choices, allow_null=True, **options)
+
+    def to_representation(self, value: Any) -> Any:
+        return value or None
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    """A run as lists show it."""
+
+    id = serializers.CharField(source="public_id")
+    status = serializers.ChoiceField(RunStatus.choices)
+    waiting_for = ChoiceOrNone(WaitingFor.choices)
+    stop_reason = ChoiceOrNone(StopReason.choices)
+    degraded = serializers.ListField(child=serializers.CharField())
+    owner = serializers.CharField(source="owner.username", allow_null=True)
+    parent = serializers.CharField(  # type: ignore[assignment] # the field, not DRF's attribute
+        source="parent.public_id", allow_null=True
+    )
+    forked_from = serializers.CharField(source="forked_from.public_id", allow_null=True)
+
+    class Meta:
+        model = Run
+        fields = [
+            "id", "agent", "agent_version", "title", "queue", "priority", "status", "waiting_for",
+            "waiting_detail", "stop_reason", "degraded", "steps", "retries", "progress", "owner",
+            "started_by", "idempotency_key", "parent", "forked_from", "forked_at_seq",
+            "timeout_seconds", "expires_at", "ready_at", "created_at", "started_at", "status_at",
+            "last_progress_at", "cancel_requested_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class RunDetailSerializer(RunSerializer):
+    """A run with what went in and what came out."""
+
+    input = serializers.JSONField(allow_null=True)
+    output = serializers.JSONField(allow_null=True)
+    error = serializers.JSONField(allow_null=True)
+
+    class Meta(RunSerializer.Meta):
+        fields = [*RunSerializer.Meta.fields, "input", "output", "error"]
+
+
+class RunQuerySerializer(serializers.Serializer[Any]):
+    """Filters of the run list."""
+
+    status = serializers.ChoiceField(RunStatus.choices, required=False)
+    agent = serializers.CharField(required=False, max_length=200)
+    waiting_for = serializers.ChoiceField(WaitingFor.choices, required=False)
+    created_at__gte = serializers.DateTimeField(required=False)
+    created_at__lte = serializers.DateTimeField(required=False)
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """What to start."""
+
+    agent = serializers.CharField(max_length=200)
+    input = serializers.JSONField(
+        required=False, allow_null=True, default=None, help_text="Fits the agent's input schema."
+    )
+    title = serializers.CharField(required=False, max_length=LONGEST_TITLE, allow_blank=True)
+    queue = serializers.RegexField(
+        r"^[a-z0-9_.-]{1,64}$", required=False, help_text="Workers of this queue run it."
+    )
+    priority = serializers.IntegerField(
+        required=False, min_value=-100, max_value=100, help_text="Higher goes first."
+    )
+    timeout_seconds = serializers.FloatField(
+        required=False, min_value=0.001, max_value=LONGEST_TIMEOUT_SECONDS
+    )
+    expires_at = serializers.DateTimeField(
+        required=False, help_text="It expires if nobody works on it at this time."
+    )
+    ready_at = serializers.DateTimeField(required=False, help_text="It does not start earlier.")
+
+    def validate_expires_at(self, value: Any) -> Any:
+        """Refuse what would be over before it began."""
+        if value <= timezone.now():
+            raise serializers.ValidationError("This time is over. Give one in the future.")
+        return value
+
+
+class CancelSerializer(serializers.Serializer[Any]):
+    """Why a run is stopped."""
+
+    note = serializers.CharField(required=False, max_length=LONGEST_TITLE, allow_blank=True)
+
+
+class SignalSerializer(serializers.Serializer[Any]):
+    """An event for a run."""
+
+    name = serializers.CharField(max_length=LONGEST_KEY)
+    payload = serializers.JSONField(required=False, allow_null=True, default=None)
+    dedup_key = serializers.CharField(
+        required=False,
+        max_length=LONGEST_KEY,
+        help_text="Sent again with this key, it counts once.",
+    )
+
+
+class SignalledSerializer(serializers.Serializer[Any]):
+    """What became of an event."""
+
+    accepted = serializers.BooleanField(help_text="False: the same dedup_key came before.")
+
+
+class SettleSerializer(serializers.Serializer[Any]):
+    """What became of an uncertain step."""
+
+    verdict = serializers.ChoiceField([(verdict.value, verdict.value) for verdict in Verdict])
+    result = serializers.JSONField(
+        required=False, allow_null=True, default=None, help_text="What it returned, if it happened."
+    )
+    reference = serializers.CharField(
+        required=False, max_length=500, allow_blank=True, help_text="How you know, for the record."
+    )
+
+
+class ForkSerializer(serializers.Serializer[Any]):
+    """Where a fork begins."""
+
+    at_seq = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, help_text="Number of the last event to keep."
+    )
+    input = serializers.JSONField(
+        required=False, allow_null=True, default=None, help_text="Another input; null keeps it."
+    )
+
+
+class EventSerializer(serializers.ModelSerializer[Journal]):
+    """A line of the journal."""
+
+    type = serializers.CharField(source="kind")
+    step = serializers.SerializerMethodField(help_text="Key of the step it is about.")
+    attempt = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField(source="at")
+    data = serializers.SerializerMethodField(  # type: ignore[assignment] # as above
+        help_text="Small facts about it; depends on the type."
+    )
+
+    class Meta:
+        model = Journal
+        fields = ["seq", "type", "step", "name", "attempt", "created_at", "data"]
+        read_only_fields = fields
+
+    def get_step(self, row: Journal) -> str | None:
+        return None if row.key.startswith("@") else row.key
+
+    def get_attempt(self, row: Journal) -> int | None:
+        attempt = (row.meta or {}).get("attempt")
+        return attempt if isinstance(attempt, int) else None
+
+    @extend_schema_field({"type": "object", "additionalProperties": True})
+    def get_data(self, row: Journal) -> dict[str, Any]:
+        return dict(row.meta or {})
+
+
+class EventQuerySerializer(serializers.Serializer[Any]):
+    """Which events."""
+
+    after = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+    types = serializers.CharField(
+        required=False, max_length=1000, help_text="Event types, with commas."
+    )
+
+
+class StreamQuerySerializer(serializers.Serializer[Any]):
+    """Where a stream begins."""
+
+    after = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+
+
+class EventPageSerializer(serializers.Serializer[Any]):
+    """A stretch of a run's events."""
+
+    items = EventSerializer(many=True)
+    next_after = serializers.IntegerField(
+        allow_null=True, help_text="Send it as ?after= to go on; null: nothing more by now."
+    )
+
+
+class StepErrorSerializer(serializers.Serializer[Any]):
+    """Why a step failed."""
+
+    code = serializers.CharField(required=False)
+    message = serializers.CharField(required=False)
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """A step, folded from its events."""
+
+    number = serializers.IntegerField()
+    key = serializers.CharField()
+    name = serializers.CharField()
+    type = serializers.CharField()
+    effect = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(StepStatus.choices)
+    attempts = serializers.IntegerField()
+    first_seq = serializers.IntegerField()
+    last_seq = serializers.IntegerField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    duration_ms = serializers.IntegerField(allow_null=True)
+    preview = serializers.CharField(help_text="The beginning of its result in JSON.")
+    error = StepErrorSerializer(allow_null=True)
+    verdict = serializers.CharField(help_text="How a person settled it, if one did.")
+
+
+class StepListSerializer(serializers.Serializer[Any]):
+    """All steps of a run."""
+
+    items = StepSerializer(many=True)
+
+
+class AgentSerializer(serializers.Serializer[Any]):
+    """An agent that can be started."""
+
+    name = serializers.CharField()
+    version = serializers.CharField()
+    description = serializers.CharField()
+    queue = serializers.CharField()
+    timeout_seconds = serializers.FloatField(source="timeout", allow_null=True)
+    max_steps = serializers.IntegerField()
+    input_schema = serializers.DictField(help_text="JSON schema of the input.")
+
+
+class AgentListSerializer(serializers.Serializer[Any]):
+    """The agents that can be started."""
+
+    items = AgentSerializer(many=True)
