@@ -15,16 +15,16 @@ POLL_SECONDS = 0.5
 _AT_ONCE = 200
 
 
-async def follow(run: Run, after: int) -> AsyncGenerator[Journal, None]:
-    """The lines of a run's journal above number ``after``, for ever.
+async def subscribe(run: Run, after: int = 0) -> AsyncGenerator[list[Journal], None]:
+    """The lines of a run's journal after event ``after``, as they come, for ever.
 
     Between looks it holds no database connection.
     """
     while True:
         rows = await sync_to_async(_read)(run, after)
-        for row in rows:
-            yield row
-            after = row.seq
+        if rows:
+            after = rows[-1].seq
+            yield rows
         if len(rows) < _AT_ONCE:
             await asyncio.sleep(POLL_SECONDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,29 @@ from runs.services import LONGEST_KEY, LONGEST_TITLE, Verdict
 from runs.steps import StepStatus
 
 LONGEST_TIMEOUT_SECONDS = timedelta(days=365).total_seconds()
+
+
+class BodySerializer(serializers.Serializer[Any]):
+    """What a request says. A field nobody knows is refused: it is a mistyped one."""
+
+    refuses_unknown = True
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                {name: [f"There is no such field; known are {known}."] for name in sorted(unknown)}
+            )
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({})
+class AnyValue(serializers.JSONField):
+    """Any JSON value, also null."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return (True, None) if data is None else super().validate_empty_values(data)
 
 
 class ChoiceOrNone(serializers.ChoiceField):
@@ -55,9 +79,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 class RunDetailSerializer(RunSerializer):
     """A run with what went in and what came out."""
 
-    input = serializers.JSONField(allow_null=True)
-    output = serializers.JSONField(allow_null=True)
-    error = serializers.JSONField(allow_null=True)
+    input = AnyValue()
+    output = AnyValue()
+    error = AnyValue()
 
     class Meta(RunSerializer.Meta):
         fields = [*RunSerializer.Meta.fields, "input", "output", "error"]
@@ -73,13 +97,11 @@ class RunQuerySerializer(serializers.Serializer[Any]):
     created_at__lte = serializers.DateTimeField(required=False)
 
 
-class StartSerializer(serializers.Serializer[Any]):
+class StartSerializer(BodySerializer):
     """What to start."""
 
     agent = serializers.CharField(max_length=200)
-    input = serializers.JSONField(
-        required=False, allow_null=True, default=None, help_text="Fits the agent's input schema."
-    )
+    input = AnyValue(required=False, default=None, help_text="Fits the agent's input schema.")
     title = serializers.CharField(required=False, max_length=LONGEST_TITLE, allow_blank=True)
     queue = serializers.RegexField(
         r"^[a-z0-9_.-]{1,64}$", required=False, help_text="Workers of this queue run it."
@@ -102,17 +124,17 @@ class StartSerializer(serializers.Serializer[Any]):
         return value
 
 
-class CancelSerializer(serializers.Serializer[Any]):
+class CancelSerializer(BodySerializer):
     """Why a run is stopped."""
 
     note = serializers.CharField(required=False, max_length=LONGEST_TITLE, allow_blank=True)
 
 
-class SignalSerializer(serializers.Serializer[Any]):
+class SignalSerializer(BodySerializer):
     """An event for a run."""
 
     name = serializers.CharField(max_length=LONGEST_KEY)
-    payload = serializers.JSONField(required=False, allow_null=True, default=None)
+    payload = AnyValue(required=False, default=None)
     dedup_key = serializers.CharField(
         required=False,
         max_length=LONGEST_KEY,
@@ -126,27 +148,23 @@ class SignalledSerializer(serializers.Serializer[Any]):
     accepted = serializers.BooleanField(help_text="False: the same dedup_key came before.")
 
 
-class SettleSerializer(serializers.Serializer[Any]):
+class SettleSerializer(BodySerializer):
     """What became of an uncertain step."""
 
     verdict = serializers.ChoiceField([(verdict.value, verdict.value) for verdict in Verdict])
-    result = serializers.JSONField(
-        required=False, allow_null=True, default=None, help_text="What it returned, if it happened."
-    )
+    result = AnyValue(required=False, default=None, help_text="What it returned, if it happened.")
     reference = serializers.CharField(
         required=False, max_length=500, allow_blank=True, help_text="How you know, for the record."
     )
 
 
-class ForkSerializer(serializers.Serializer[Any]):
+class ForkSerializer(BodySerializer):
     """Where a fork begins."""
 
     at_seq = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, help_text="Number of the last event to keep."
     )
-    input = serializers.JSONField(
-        required=False, allow_null=True, default=None, help_text="Another input; null keeps it."
-    )
+    input = AnyValue(required=False, default=None, help_text="Another input; null keeps it.")
 
 
 class EventSerializer(serializers.ModelSerializer[Journal]):

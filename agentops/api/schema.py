@@ -40,6 +40,19 @@ class AutoSchema(SpectacularAutoSchema):
             responses.setdefault(str(status), self._error_response(status))
         return responses
 
+    def _map_serializer(
+        self,
+        serializer: Any,
+        direction: Literal["request", "response"],
+        bypass_extensions: bool = False,  # noqa: FBT001, FBT002 - the library's signature
+    ) -> Any:
+        schema = super()._map_serializer(  # type: ignore[no-untyped-call]
+            serializer, direction, bypass_extensions
+        )
+        if getattr(serializer, "refuses_unknown", False):
+            schema["additionalProperties"] = False
+        return schema
+
     def _error_statuses(self) -> list[int]:
         statuses = list(_ALWAYS)
         if self.method == "POST":

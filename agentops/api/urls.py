@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import NotFound
@@ -30,5 +30,6 @@ class Schema(SpectacularAPIView):
 urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("", include("runs.api.urls")),
-    path("<path:rest>", NoSuchAddress.as_view()),
+    # Whatever it is; a path converter stops at a line break.
+    re_path("", NoSuchAddress.as_view()),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
 from django.db import close_old_connections
@@ -20,7 +20,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from agentops.accounts.access import Action
 from runs import queries
 from runs.api.base import RunView, checked
-from runs.following import follow
+from runs.following import subscribe
 from runs.models import Journal, Run, RunStatus
 from runs.serializers import (
     EventPageSerializer,
@@ -114,40 +114,47 @@ def _begin_after(request: Request) -> int:
 
 async def stream(
     run: Run, after: int, *, is_over: bool = False, heartbeat_seconds: float = HEARTBEAT_SECONDS
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The events of a run above ``after``, a comment when nothing happens, and its end."""
     if is_over:
         yield _message("stream.end", {"status": run.status})
         return
-    rows = _with_pauses(follow(run, after), heartbeat_seconds)
-    async with contextlib.aclosing(rows):
-        async for row in rows:
-            if row is None:
+    batches = _with_pauses(subscribe(run, after), heartbeat_seconds)
+    async with contextlib.aclosing(batches):
+        async for rows in batches:
+            if not rows:
                 yield b": nothing new\n\n"
                 continue
-            if row.seq > after + 1:
-                yield _message("stream.gap", {"from": after + 1, "to": row.seq - 1})
-            after = row.seq
-            yield _message(row.kind, EventSerializer(row).data, row.seq)
-            if row.kind in _ENDS:
-                yield _message("stream.end", {"status": row.kind.removeprefix("run.")})
+            yield b"".join(_told(rows, after))
+            after = rows[-1].seq
+            if rows[-1].kind in _ENDS:
                 return
 
 
+def _told(rows: Sequence[Journal], after: int) -> Iterator[bytes]:
+    for row in rows:
+        if row.seq > after + 1:
+            yield _message("stream.gap", {"from": after + 1, "to": row.seq - 1})
+        after = row.seq
+        yield _message(row.kind, EventSerializer(row).data, row.seq)
+        if row.kind in _ENDS:
+            yield _message("stream.end", {"status": row.kind.removeprefix("run.")})
+
+
 async def _with_pauses(
-    rows: AsyncGenerator[Journal, None], seconds: float
-) -> AsyncGenerator[Journal | None, None]:
-    """The rows, and None whenever none came for so many seconds."""
-    coming: asyncio.Future[Journal] | None = None
+    rows: AsyncGenerator[list[Journal], None], seconds: float
+) -> AsyncGenerator[list[Journal], None]:
+    """The batches, and an empty one whenever none came for so many seconds."""
+    coming: asyncio.Future[list[Journal]] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(rows))
             done, _ = await asyncio.wait({coming}, timeout=seconds)
             if done:
-                row, coming = coming.result(), None
-                yield row
+                batch, coming = coming.result(), None
+                yield batch
             else:
-                yield None
+                yield []
     finally:
         if coming is not None:
             coming.cancel()

@@ -82,6 +82,7 @@ def test_a_start_with_a_key_is_made_once(app: App) -> None:
         ({"agent": "echo", "input": {"ticket": 1}}, 422, "invalid_input", {"path": "/ticket"}),
         ({"input": {}}, 422, "invalid_request", {"fields": {"/agent"}}),
         ({"agent": "echo", "priority": 1e9}, 422, "invalid_request", {"fields": {"/priority"}}),
+        ({"agent": "echo", "inptu": 1}, 422, "invalid_request", {"fields": {"/inptu"}}),
         ({"agent": "a\0"}, 422, "invalid_request", {"fields": {"/agent"}}),
         ({"agent": "echo", "expires_at": "2020-01-01T00:00:00Z"}, 422, "invalid_request", None),
         ([1], 422, "invalid_request", {"fields": {"/"}}),

@@ -1,0 +1,125 @@
+"""Following a run over server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import StreamingHttpResponse
+from django.test import AsyncClient
+from knox.models import AuthToken
+
+from agentops.accounts.models import User
+from runs import services
+from runs.api import events
+from runs.models import Journal, Run
+from tests.runs.fake_worker import FakeWorker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Watcher:
+    """An app that follows a run."""
+
+    def __init__(self, user: User, run: Run) -> None:
+        _, token = AuthToken.objects.create(user)
+        self.headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
+        self.path = f"/api/v1/runs/{run.public_id}/stream"
+
+    async def opens(self, after: str = "", **headers: str) -> Any:
+        return await AsyncClient().get(f"{self.path}{after}", headers={**self.headers, **headers})
+
+    async def follows(self, **options: Any) -> AsyncGenerator[dict[str, Any], None]:
+        answer = await self.opens(**options)
+        assert isinstance(answer, StreamingHttpResponse)
+        assert answer.is_async
+        async for chunk in answer.__aiter__():
+            for block in bytes(chunk).decode().split("\n\n")[:-1]:
+                yield dict(line.split(": ", 1) for line in block.split("\n"))
+
+
+@pytest.fixture
+def run(owner: User) -> Run:
+    return services.start_run(agent="anything", input={}, owner=owner, started_by="x").run
+
+
+async def all_of(stream: AsyncGenerator[dict[str, Any], None]) -> list[dict[str, Any]]:
+    return [block async for block in stream]
+
+
+async def test_a_final_run_is_told_from_the_start_and_ends(owner: User, run: Run) -> None:
+    await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+    watcher = await sync_to_async(Watcher)(owner, run)
+    blocks = await all_of(watcher.follows())
+    assert [block["event"] for block in blocks] == ["run.created", "run.cancelled", "stream.end"]
+    assert [block.get("id") for block in blocks] == ["1", "2", None]
+    assert json.loads(blocks[1]["data"])["data"]["stop_reason"] == "cancelled_by_user"
+    assert json.loads(blocks[2]["data"]) == {"status": "cancelled"}
+
+
+@pytest.mark.parametrize("given", [{"after": "?after=1"}, {"last_event_id": "1"}])
+async def test_a_watcher_goes_on_where_it_was(owner: User, run: Run, given: dict[str, str]) -> None:
+    await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+    watcher = await sync_to_async(Watcher)(owner, run)
+    options = {name.replace("_", "-"): value for name, value in given.items()}
+    blocks = await all_of(watcher.follows(**options))
+    assert [block["event"] for block in blocks] == ["run.cancelled", "stream.end"]
+    nothing_left = await all_of(watcher.follows(after="?after=2"))
+    assert [block["event"] for block in nothing_left] == ["stream.end"]
+
+
+async def test_events_arrive_while_they_happen_and_every_number_once(
+    owner: User, run: Run, worker: FakeWorker
+) -> None:
+    watcher = await sync_to_async(Watcher)(owner, run)
+
+    async def works() -> None:
+        await asyncio.sleep(0.2)
+        await sync_to_async(worker.claims)(run)
+        for number in range(3):
+            await sync_to_async(worker.appends)(run, f"look#{number + 1}")
+            await asyncio.sleep(0.1)
+        await sync_to_async(worker.suspends)(run, "event")
+        await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+
+    work = asyncio.create_task(works())
+    seen = [block.get("id", block["event"]) async for block in watcher.follows()]
+    await work
+    assert seen == ["1", "2", "3", "4", "5", "stream.end"]
+
+
+async def test_silence_is_filled_with_comments_and_holds_no_connection(run: Run) -> None:
+    pieces = events.stream(run, 0, heartbeat_seconds=0.1)
+    assert b"run.created" in await anext(pieces)
+    assert await anext(pieces) == b": nothing new\n\n"
+    assert await sync_to_async(lambda: connection.connection)() is None
+    await pieces.aclose()
+
+
+async def test_lost_numbers_are_named(owner: User, run: Run, worker: FakeWorker) -> None:
+    await sync_to_async(worker.claims)(run)
+    for number in range(3):
+        await sync_to_async(worker.appends)(run, f"look#{number + 1}")
+    await sync_to_async(Journal.objects.filter(run=run, seq__in=[2, 3]).delete)()
+    watcher = await sync_to_async(Watcher)(owner, run)
+    blocks = watcher.follows(after="?after=1")
+    gap = await anext(blocks)
+    assert (gap["event"], json.loads(gap["data"])) == ("stream.gap", {"from": 2, "to": 3})
+    assert (await anext(blocks))["id"] == "4"
+    await blocks.aclose()
+
+
+async def test_what_is_wrong_is_said_in_json(owner: User, stranger: User, run: Run) -> None:
+    watcher = await sync_to_async(Watcher)(owner, run)
+    answer = await watcher.opens(**{"last-event-id": "soon"})
+    assert (answer.status_code, answer["Content-Type"]) == (422, "application/json")
+    answer = await (await sync_to_async(Watcher)(stranger, run)).opens()
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    answer = await watcher.opens()
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["X-Accel-Buffering"] == "no"
