@@ -12,7 +12,7 @@ from socket import socket
 from agentops.launcher import binaries, health, identity, lock, ports, programs, setup
 from agentops.launcher.children import Child, Program
 from agentops.launcher.errors import LaunchError
-from agentops.launcher.home import Home
+from agentops.launcher.home import PROJECT, Home
 from agentops.launcher.output import Output
 from agentops.launcher.postgres import Postgres
 from agentops.launcher.valkey import Valkey
@@ -177,7 +177,9 @@ class Supervisor:
                 f"Sign in as {first['username']} with the password {first['password']} "
                 "(once: you choose your own then)"
             )
-        self.output.say(f"Try an agent on this machine: {_DEMO}")
+        elsewhere = self.home.folder != PROJECT / "var"
+        told = f"AGENTOPS_DATA={self.home.folder} " if elsewhere else ""
+        self.output.say(f"Try an agent on this machine: {told}{_DEMO}")
         self.output.say("Ctrl-C stops everything; the data stay.")
 
     def _child(self, program: Program) -> Child:
