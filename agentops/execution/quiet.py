@@ -31,14 +31,18 @@ class Activity:
         self._loop = loop
         self._on_quiet = on_quiet
         self._armed = False
-        self.busy = False
+        self.busy = True
 
     def arm(self) -> None:
-        """Call back as soon as the agent is quiet."""
-        if not self._armed:
-            self._armed = True
-            self.busy = False
-            self._loop.call_soon(self._check, context=_NOBODY)
+        """Call back as soon as the agent is quiet: at once, if it still is since the last time."""
+        if self._armed:
+            return
+        if not self.busy:
+            self._on_quiet()
+            return
+        self._armed = True
+        self.busy = False
+        self._loop.call_soon(self._check, context=_NOBODY)
 
     def _check(self) -> None:
         if self.busy:

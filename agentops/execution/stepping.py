@@ -50,6 +50,7 @@ class Stepping:
         self.last_progress_at: datetime | None = None
         self._now = execution.claim.created_at
         self._asked: dict[str, Asked] = {}
+        self._answered: set[str] = set()
         self._held: dict[str, Asked] = {}
         self._ready: deque[tuple[Asked, Entry, object]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -67,7 +68,7 @@ class Stepping:
         """The agent asks for the step with this key."""
         if self._closed or not self._x.live:
             raise Halt
-        if key in self._asked:
+        if key in self._asked or key in self._answered:
             raise Misuse(f"Step {key} is asked for twice. Give each call an id of its own.")
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         asked = Asked(key, step, future, self._fingerprint(step))
@@ -119,7 +120,7 @@ class Stepping:
 
     def _admit(self, asked: Asked) -> None:
         self._asked[asked.key] = asked
-        if len(self._asked) > self._x.agent.max_steps:
+        if len(self._asked) + len(self._answered) > self._x.agent.max_steps:
             text = f"The agent asked for more than {self._x.agent.max_steps} steps (max_steps)."
             self._x.stop(endings.failed("max_steps", "max_steps", text))
         self._x.replay.reached(asked.key)
@@ -127,11 +128,14 @@ class Stepping:
             lambda f: self._give_up(asked.key) if f.cancelled() else None, context=self._x.outside
         )
         recorded = self._x.replay.outcomes.get(asked.key)
-        if recorded is None:
-            self._held[asked.key] = asked
-        elif recorded.fingerprint != asked.fingerprint:
+        if recorded is not None and recorded.fingerprint != asked.fingerprint:
             self._x.diverged(recorded, [f"{asked.key} as {asked.fingerprint}"])
-        self._x.arm()
+        elif recorded is not None or self._x.replay.replaying or self._x.port.draining:
+            if recorded is None:
+                self._held[asked.key] = asked
+            self._x.arm()
+        elif self._x.live:
+            self._start(asked)
 
     def _fingerprint(self, step: Step) -> str:
         if isinstance(step, Work) and self._x.agent.on_code_change == "strict":
@@ -140,12 +144,12 @@ class Stepping:
 
     def asks(self, entry: Entry) -> bool:
         """Whether the agent asked for this recorded step."""
-        return entry.key in self._asked
+        return entry.key in self._asked or entry.key in self._answered
 
     @property
     def open_questions(self) -> list[str]:
         """Steps the agent waits for. None: it waits for something of its own."""
-        return [key for key, asked in self._asked.items() if not asked.future.done()]
+        return list(self._asked)
 
     @property
     def asked_beyond_record(self) -> list[str]:
@@ -216,6 +220,7 @@ class Stepping:
         self.recorded += 1
         self.last_progress_at = outcome.entry.at
         self._ready.append((asked, outcome.entry, outcome.value))
+        self._x.arm()
 
     def _tell_late(self, asked: Asked, outcome: Outcome) -> None:
         """See Note [Late settlement and quarantine]."""
@@ -230,7 +235,7 @@ class Stepping:
         """Give the agent a recorded outcome; False when it has not asked for it."""
         asked = self._asked.get(entry.key)
         if asked is None:
-            return False
+            return entry.key in self._answered
         if not asked.future.done():
             value = codec.decode(*entry.value) if entry.value else None
             self._deliver(asked, entry, value)
@@ -238,6 +243,7 @@ class Stepping:
 
     def _deliver(self, asked: Asked, entry: Entry, value: object) -> None:
         self._now = max(self._now, entry.at)
+        self._answer(asked.key)
         step = asked.step
         if entry.kind in FAILED_KINDS or "error" in (entry.meta or {}):
             self._deliver_failure(asked, step, value)
@@ -246,6 +252,11 @@ class Stepping:
         else:
             asked.future.set_result(value)
         self._x.arm()
+
+    def _answer(self, key: str) -> None:
+        """The step has its answer, or needs none any more: only its key is remembered."""
+        if self._asked.pop(key, None) is not None:
+            self._answered.add(key)
 
     def _deliver_failure(self, asked: Asked, step: Step, record: object) -> None:
         error = error_from(record, asked.key)
@@ -379,7 +390,11 @@ class Stepping:
 
     def _give_up(self, key: str) -> None:
         """The agent no longer wants this step."""
+        self._answer(key)
         self._held.pop(key, None)
+        self._cancel_work(key)
+
+    def _cancel_work(self, key: str) -> None:
         self.waits.drop(key)
         flight = self._x.attempts.flights.get(key)
         if key in self._tasks and not (flight and flight.acting):
@@ -389,7 +404,7 @@ class Stepping:
         """Cancel what may be cancelled; acting ``once`` tools go on."""
         self._held.clear()
         for key in list(self._tasks):
-            self._give_up(key)
+            self._cancel_work(key)
 
     def close(self) -> list[asyncio.Task[object]]:
         """Let go of everything. The tasks returned are on their way out."""
