@@ -30,6 +30,7 @@ __all__ = [
     "cancel_run",
     "fork_run",
     "resume_run",
+    "settle_late",
     "settle_step",
     "signal_run",
     "start_run",
@@ -153,21 +154,32 @@ def signal_run(
             f"{' or '.join(_RESERVED)}."
         )
     _check_key(dedup_key)
+    arrival = _deliver(run.pk, name, payload, sender, dedup_key)
+    if arrival is None:
+        raise store.RunIsFinal
+    return arrival.accepted
+
+
+def settle_late(*, run_id: int, name: str, told: object, sender: str) -> None:
+    """Hand in the outcome of an effect whose worker had lost the run; counts once.
+
+    ``name`` is the message the run waits for, ``settled:<step key>:<attempt>``. A run that is final
+    or gone meanwhile hears nothing any more.
+    """
+    _deliver(run_id, name, told, sender, name)
+
+
+def _deliver(
+    run_id: int, name: str, payload: object, sender: str, dedup_key: str | None
+) -> store.Arrival | None:
     encoded = _encoded(payload)
     with _change() as cursor:
         arrival = store.signal(
-            cursor,
-            run_id=run.pk,
-            name=name,
-            payload=encoded,
-            sender=sender,
-            dedup_key=dedup_key,
+            cursor, run_id=run_id, name=name, payload=encoded, sender=sender, dedup_key=dedup_key
         )
-        if arrival is None:
-            raise store.RunIsFinal
-        if arrival.ready:
+        if arrival is not None and arrival.ready:
             bell.ring(queue=arrival.queue)
-    return arrival.accepted
+    return arrival
 
 
 def settle_step(

@@ -11,7 +11,6 @@ from runs import services
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import sweep_from_django
-from runs.models import Run
 
 _host: Host | None = None
 
@@ -61,9 +60,7 @@ def sweep() -> None:
 
 
 def _signal(run_id: int, name: str, told: object, sender: str) -> None:
-    run = Run.objects.get(pk=run_id)
-    if not run.is_final:
-        services.signal_run(run=run, name=name, payload=told, sender=sender, dedup_key=name)
+    services.settle_late(run_id=run_id, name=name, told=told, sender=sender)
 
 
 @signals.worker_init.connect

@@ -135,6 +135,17 @@ def test_only_the_late_outcome_of_the_step_itself_wakes_a_parked_run(
     assert run.status == status
 
 
+def test_a_late_outcome_counts_once_and_never_for_a_final_run(run: Run) -> None:
+    late: dict[str, Any] = {"run_id": run.pk, "name": "settled:pay#1:1", "sender": "worker 1"}
+    services.settle_late(**late, told={"value": 7})
+    services.settle_late(**late, told={"value": 8})
+    run.refresh_from_db()
+    assert (run.status, run.signal_seq) == ("queued", 1)
+    services.cancel_run(run=run, actor="x", by_operator=True)
+    services.settle_late(**late, told={"value": 9})
+    assert Inbox.objects.count() == 1
+
+
 def test_stop_fails_the_run_and_tells_why(run: Run) -> None:
     run = settle(run, Verdict.STOP, reference="too risky")
     assert (run.status, run.stop_reason) == ("failed", "uncertain")
