@@ -121,7 +121,9 @@ class Console(AsyncWebsocketConsumer):
             await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
             return
         view = said.get("view")
-        audience = Audience(self._zone, view if view in _VIEWS else "timeline")
+        audience = Audience(
+            self._zone, view if isinstance(view, str) and view in _VIEWS else "timeline"
+        )
         self._topics[topic] = (run.pk, audience)
         await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
 

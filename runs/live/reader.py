@@ -57,7 +57,7 @@ class Reader:
             if run_id in runs:
                 news = self._take(runs[run_id], lines[run_id])
                 for audience in audiences[run_id]:
-                    if (run_id, audience) in self._before:
+                    if news.lines and (run_id, audience) in self._before:
                         frames[run_id, audience] = self._frames(news, audience)
         return lines, frames
 
@@ -96,7 +96,8 @@ class Reader:
         news.changed = [step for step in news.timeline.steps if step.last_seq > after]
         steps = sum(1 for step in news.timeline.steps if step.first_seq <= after)
         news.lines = reading.lines(news.run, after=after) if audience.view == "journal" else []
-        return pages.changes(news, audience.view, Before(steps=steps))[0]
+        frames, _ = pages.changes(news, audience.view, Before(steps=steps))
+        return [frame for frame in frames if frame["do"] != "say"]
 
     def forget(self, run_id: int, audiences: set[Audience]) -> None:
         """Nobody but these watches the run any more."""

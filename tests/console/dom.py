@@ -126,7 +126,7 @@ def _place(page: Node, frame: dict[str, Any], reload: Callable[[], Node]) -> Non
 
 def _reread(page: Node, ids: list[str], reload: Callable[[], Node]) -> None:
     fresh = reload() if ids else None
-    for id in ids:
-        old, new = page.find(id), fresh.find(id) if fresh else None
+    for name in ids:
+        old, new = page.find(name), fresh.find(name) if fresh else None
         if old is not None and new is not None:
             old.replace_by(new)

@@ -87,11 +87,11 @@ class Tab:
     """A browser tab on the page of a run."""
 
     def __init__(self, client: Client, run: Run, query: str) -> None:
-        self._get = lambda: client.get(f"/runs/{run.public_id}/?{query}").content.decode()
+        self._client, self._address = client, f"/runs/{run.public_id}/?{query}"
         self.page = self.load()
 
     def load(self) -> dom.Node:
-        found = dom.parse(self._get()).find("run")
+        found = dom.parse(self._client.get(self._address).content.decode()).find("run")
         assert found is not None
         root = dom.Node("#page")
         root.append(found)
