@@ -190,12 +190,15 @@ def settle_step(
     actor: str,
     result: object = None,
     reference: str = "",
+    attempt: int | None = None,
 ) -> Run:
     """Say what became of an uncertain step; ``result`` is its result if it happened.
 
-    Raises RunIsFinal, RunIsBusy, NotUncertain, InQuarantine, PayloadError or PayloadTooLarge.
+    ``attempt`` is the one that was looked at: an answer that comes after somebody else's is then
+    not taken for one about a later attempt. Raises RunIsFinal, RunIsBusy, NotUncertain,
+    InQuarantine, PayloadError or PayloadTooLarge.
     """
-    said = store.Settlement(key, Verdict(verdict), actor, _encoded(result), reference)
+    said = store.Settlement(key, Verdict(verdict), actor, _encoded(result), reference, attempt)
     with _change() as cursor:
         _announce(store.settle(cursor, run.pk, said, grace_seconds=store.GRACE_SECONDS))
     return _reread(run)

@@ -90,6 +90,8 @@ class Attempts:
             n += 1
             flight = self._begin(work, n)
             result = await self._attempt(key, work, fingerprint, n, flight)
+            if result is None:
+                continue
             if not isinstance(result, Failure):
                 return result
             if not result.retry or n >= work.retry.attempts:
@@ -127,11 +129,14 @@ class Attempts:
 
     async def _attempt(
         self, key: str, work: Work, fingerprint: str, n: int, flight: Flight
-    ) -> Outcome | Wait | Failure:
+    ) -> Outcome | Wait | Failure | None:
+        """None: its time was over before it could act, so it did not and never will."""
         self.flights[key] = flight
         try:
-            if work.effect is Effect.ONCE:
-                await self._promise(key, work, fingerprint, n, flight)
+            if work.effect is Effect.ONCE and not await self._promise(
+                key, work, fingerprint, n, flight
+            ):
+                return None
             return await self._act(key, work, fingerprint, n, flight)
         finally:
             del self.flights[key]
@@ -199,10 +204,16 @@ class Attempts:
 
     async def _promise(
         self, key: str, work: Work, fingerprint: str, n: int, flight: Flight
-    ) -> None:
-        """Record durably that attempt ``n`` may act now; only then may it."""
+    ) -> bool:
+        """Record durably that attempt ``n`` may act now; only then may it.
+
+        # Note [The last look]
+        Others take "it did not happen" for a fact once the deadline of an intent is over. So the
+        attempt looks at its own time, its lease and its incarnation immediately before it acts,
+        and withdraws when they are not what the intent says.
+        """
         meta = self._meta(work, n) | {"deadline_at": flight.deadline_at.isoformat()}
-        meta["worker"] = self._port.worker
+        worker = meta["worker"] = self._port.worker
         await self._numbers.append(
             [
                 Entry(
@@ -219,10 +230,21 @@ class Attempts:
             ]
         )
         flight.announced = True
-        while not self._port.may_act():  # noqa: ASYNC110 - a thread renews the lease
-            await asyncio.sleep(LEASE_POLL_SECONDS)
-        flight.acting = True
         fault("effect.after_intent", work.name)
+        while time.monotonic() - flight.since < work.timeout:
+            if self._port.may_act() and self._port.worker == worker:
+                flight.acting = True
+                return True
+            await asyncio.sleep(LEASE_POLL_SECONDS)
+        await self._withdraw(key, work, n)
+        return False
+
+    async def _withdraw(self, key: str, work: Work, n: int) -> None:
+        """Record that attempt ``n`` did not happen and never will."""
+        now, meta = self._port.now(), {"verdict": "not_done"}
+        await self._numbers.append(
+            [Entry(key, Phase.VOID, "step.settled", work.name, now, n=n, meta=dict(meta))]
+        )
 
     async def _settle_own(
         self, key: str, work: Work, fingerprint: str, n: int, failure: Failure, flight: Flight
@@ -242,38 +264,27 @@ class Attempts:
 
         # Note [Late settlement and quarantine]
         The attempt itself may still tell (a message in the inbox); it is the only one that was
-        allowed to act. Otherwise ``verify`` is asked. "Not done" is believed only once that
-        attempt cannot act any more: its worker was seen to exit, or its time is over.
+        allowed to act. Otherwise ``verify`` is asked. Its "not done" is believed only if that
+        attempt could not act any more *before* the question: its worker was seen to exit, or its
+        time was over. An answer from before proves nothing about what came after it.
         """
         late = self._replay.take_message(f"{SETTLED}{key}:{intent.n}")
         if late is not None:
             return self._from_message(
                 key, work, fingerprint, intent, late.n, codec.decode(*late.value)
             )
+        meta = intent.meta or {}
+        deadline = datetime.fromisoformat(str(meta["deadline_at"]))
+        over = await self._port.is_gone(int(str(meta["worker"])), deadline)
         verified = await self._verify(key, work, intent.n)
         if verified.verdict is Verdict.DONE:
             flight = Flight(work, intent.n, intent.at, intent.at, 0.0)
             return self._succeeded(key, work, fingerprint, intent.n, verified.result, flight)
         if verified.verdict is Verdict.UNKNOWN:
             return self._uncertain(key, work, intent.n, "The worker was lost during the call.")
-        meta = intent.meta or {}
-        deadline = datetime.fromisoformat(str(meta["deadline_at"]))
-        if not await self._port.is_gone(int(str(meta["worker"])), deadline):
+        if not over:
             return Wait(key, "timer", deadline, f"{SETTLED}{key}:{intent.n}", "quarantine")
-        now = self._port.now()
-        await self._numbers.append(
-            [
-                Entry(
-                    key,
-                    Phase.VOID,
-                    "step.settled",
-                    work.name,
-                    now,
-                    n=intent.n,
-                    meta={"verdict": "not_done"},
-                )
-            ]
-        )
+        await self._withdraw(key, work, intent.n)
         return None
 
     def _from_message(

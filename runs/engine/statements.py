@@ -266,10 +266,14 @@ WITH x AS (
 ), woken AS (
     UPDATE run p
        SET signal_seq = p.signal_seq + 1,
-           status = CASE WHEN p.status = 'waiting' THEN 'queued' ELSE p.status END,
-           waiting_for = '', waiting_detail = '',
-           ready_at = CASE WHEN p.status = 'waiting' THEN clock_timestamp() ELSE p.ready_at END,
-           status_at = CASE WHEN p.status = 'waiting' THEN clock_timestamp() ELSE p.status_at END
+           status = CASE WHEN p.status = 'waiting' AND p.waiting_for <> 'operator'
+                         THEN 'queued' ELSE p.status END,
+           waiting_for = CASE WHEN p.waiting_for = 'operator' THEN p.waiting_for ELSE '' END,
+           waiting_detail = CASE WHEN p.waiting_for = 'operator' THEN p.waiting_detail ELSE '' END,
+           ready_at = CASE WHEN p.status = 'waiting' AND p.waiting_for <> 'operator'
+                           THEN clock_timestamp() ELSE p.ready_at END,
+           status_at = CASE WHEN p.status = 'waiting' AND p.waiting_for <> 'operator'
+                            THEN clock_timestamp() ELSE p.status_at END
       FROM done d
      WHERE p.id = d.parent_id AND p.status IN ('queued', 'running', 'waiting')
     RETURNING p.id, p.signal_seq, p.queue, d.id AS child, d.public_id, d.parent_key, d.tell_codec,

@@ -89,7 +89,10 @@ class _Job:
 
     def _inside(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {int(self._timeout * 1000)}")
+            # A process that is frozen in here must not keep the run's row locked for ever.
+            limit = int(self._timeout * 1000)
+            cursor.execute(f"SET LOCAL statement_timeout = {limit}")
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {limit + 1000}")
             entry = self._record(self._work())
             cursor.execute(_FENCE, [self._claim.id, self._claim.epoch])
             if self._over or cursor.fetchone() is None:

@@ -225,3 +225,19 @@ def test_a_fork_with_a_key_is_made_once(run: Run, owner: User) -> None:
     assert (first.created, again.created, again.run) == (True, False, first.run)
     with pytest.raises(services.IdempotencyMismatch):
         services.fork_run(at_seq=3, **fields)
+
+
+def test_an_answer_about_an_earlier_attempt_is_not_taken_for_this_one(
+    run: Run, worker: FakeWorker
+) -> None:
+    worker.exits()
+    settle(run, Verdict.DID_NOT_HAPPEN, attempt=1)
+    other = FakeWorker.born()
+    run.refresh_from_db()
+    other.claims(run)
+    other.intends(run, "pay#1", n=2)
+    other.suspends(run, "operator", "uncertain:pay#1")
+    other.exits()
+    with pytest.raises(store.NotUncertain, match="attempt 2"):
+        settle(run, Verdict.DID_NOT_HAPPEN, attempt=1)
+    assert settle(run, Verdict.DID_NOT_HAPPEN, attempt=2).status == "queued"

@@ -56,13 +56,14 @@ class InQuarantine(AgentopsError):
 
 @dataclass(frozen=True)
 class Settlement:
-    """What is said of a step, and by whom."""
+    """What is said of a step, and by whom. ``attempt`` is the one that was looked at, if known."""
 
     key: str
     verdict: Verdict
     by: str
     result: Encoded
     reference: str = ""
+    attempt: int | None = None
 
 
 # Note [Quarantine of intents]
@@ -124,6 +125,11 @@ def _open_intent(cursor: Cursor, held: Held, said: Settlement, grace_seconds: fl
     if row is None:
         raise NotUncertain(f"Step {said.key} has no uncertain outcome.")
     n, over, until, wait_seconds = row
+    if said.attempt not in (None, n):
+        raise NotUncertain(
+            f"Attempt {said.attempt} of step {said.key} was settled before; now the outcome of "
+            f"attempt {n} is uncertain. Look again what became of that one."
+        )
     if said.verdict is Verdict.DID_NOT_HAPPEN and not over:
         raise InQuarantine(said.key, until, wait_seconds)
     return int(n)
