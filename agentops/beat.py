@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from agentops import announce
@@ -40,11 +41,18 @@ class SingleScheduler(DatabaseScheduler):  # type: ignore[misc] # the library ha
         return float(super().tick(*args, **kwargs))
 
 
+def _own_connection() -> BaseDatabaseWrapper:
+    """A connection that no pool keeps open: closing it must give the lock back."""
+    own = connection.copy()
+    own.settings_dict["OPTIONS"].pop("pool", None)
+    return own
+
+
 class _Lock:
     """An advisory lock on a connection of its own, which nothing else opens or closes."""
 
     def __init__(self) -> None:
-        self._connection = connections.create_connection("default")
+        self._connection = _own_connection()
         self._checked_at = 0.0
 
     def wait(self) -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from agentops.launcher.errors import LaunchError
+from agentops.launcher.identity import Identity
 
 OLDEST_POSTGRES = 15
 _SYSTEM_POSTGRES = "/usr/lib/postgresql"
@@ -29,6 +30,23 @@ def postgres_folder() -> Path:
     raise LaunchError(
         f"No PostgreSQL for {sys.platform} {platform.machine()} was found. Name a server in "
         "DATABASE_URL, or a folder with the programs of PostgreSQL 15 or newer in PG_BINDIR."
+    )
+
+
+def reachable_postgres(folder: Path, who: Identity, home: Path) -> Path:
+    """The programs in ``folder``, or a copy of them in ``home`` that ``who`` can reach."""
+    if who.can_run(folder / "postgres"):
+        return folder
+    copy = home / "programs" / version(folder / "postgres")
+    if not copy.exists():
+        _copy_installation(folder, copy)
+    programs = copy / folder.relative_to(folder.parents[2])
+    if who.can_run(programs / "postgres"):
+        return programs
+    raise LaunchError(
+        f"PostgreSQL may not run as root, and nobody else may enter {home}. Set AGENTOPS_DATA to "
+        "a folder that everybody may enter, such as /var/lib/agentops, or name a server in "
+        "DATABASE_URL."
     )
 
 
@@ -53,6 +71,17 @@ def version(program: Path) -> str:
         return ""
     found = re.search(r"\d+(\.\d+)+", said.stdout)
     return found[0] if found else ""
+
+
+def _copy_installation(folder: Path, copy: Path) -> None:
+    # …/site-packages/NAME/pginstall/bin, with its libraries in …/site-packages/NAME.libs.
+    package = folder.parents[1]
+    half_done = copy.with_name(f"{copy.name}.part")
+    shutil.rmtree(half_done, ignore_errors=True)
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, half_done / part.name)
+    half_done.rename(copy)
 
 
 def _with_program(folder: Path, program: str, variable: str) -> Path:

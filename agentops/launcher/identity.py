@@ -25,7 +25,7 @@ from agentops.launcher.errors import LaunchError
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
-_PROBE = "/bin/true"
+_PROBE = Path("/bin/true")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,21 @@ class Identity:
         if self.mode == "setuid":
             os.chown(folder, self.uid, self.gid)
 
+    def may_enter(self, folder: Path) -> None:
+        """Let the identity pass through ``folder``, which is ours, without seeing what is in it."""
+        if self.mode == "setuid":
+            folder.chmod(0o711)
+
+    def can_run(self, program: Path) -> bool:
+        """Whether the identity reaches ``program``."""
+        try:
+            setup = child_setup(signal.SIGKILL, self)
+            command = [program, "--version"]
+            said = subprocess.run(command, preexec_fn=setup, timeout=10, capture_output=True)
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return said.returncode == 0
+
 
 ME = Identity()
 
@@ -54,7 +69,7 @@ def for_servers(data: Path) -> Identity:
     switched = Identity("setuid", nobody.pw_uid, nobody.pw_gid)
     if data.exists() and data.stat().st_uid == nobody.pw_uid:
         return switched
-    if _works(namespaced):
+    if namespaced.can_run(_PROBE):
         return namespaced
     if os.getuid() == 0:
         return switched
@@ -95,14 +110,6 @@ def _enter_namespace(libc: ctypes.CDLL, identity: Identity, uid: int, gid: int) 
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{identity.uid} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{identity.gid} {gid} 1")
-
-
-def _works(identity: Identity) -> bool:
-    try:
-        setup = child_setup(signal.SIGKILL, identity)
-        return subprocess.run([_PROBE], preexec_fn=setup, timeout=10).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        return False
 
 
 def _has_account() -> bool:

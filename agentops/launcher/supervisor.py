@@ -103,7 +103,9 @@ class Supervisor:
     async def _start_postgres(self) -> None:
         folder = binaries.postgres_folder()
         who = identity.for_servers(self.home.postgres)
+        who.may_enter(self.home.folder)
         who.own(self.home.sockets)
+        folder = binaries.reachable_postgres(folder, who, self.home.folder)
         postgres = Postgres(folder, self.home.postgres, self.home.sockets, who)
         postgres.end_leftover()
         if not postgres.is_initialised:

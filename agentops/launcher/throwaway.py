@@ -44,11 +44,10 @@ def services(*, durable: bool = False) -> Iterator[Services]:
         sockets = Path(tempfile.mkdtemp(prefix="agentops-"))
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         who = identity.for_servers(folder / "postgres")
-        for path in (folder, sockets):
-            who.own(path)
-        postgres = Postgres(
-            binaries.postgres_folder(), folder / "postgres", sockets, who, durable=durable
-        )
+        who.may_enter(folder)
+        who.own(sockets)
+        programs = binaries.reachable_postgres(binaries.postgres_folder(), who, folder)
+        postgres = Postgres(programs, folder / "postgres", sockets, who, durable=durable)
         valkey = Valkey(binaries.valkey_server(), folder / "valkey", sockets, durable=durable)
         stack.enter_context(_running(postgres))
         postgres.create_database()

