@@ -6,4 +6,5 @@ from django.urls import path
 
 from runs.consumers import Console
 
-websocket_urlpatterns = [path("live/", Console.as_asgi())]
+# The stubs of path() know views only.
+websocket_urlpatterns = [path("live/", Console.as_asgi())]  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class Identity:
         """Whether the identity reaches ``program``."""
         try:
             setup = child_setup(signal.SIGKILL, self)
-            command = [program, "--version"]
+            command = [str(program), "--version"]
             said = subprocess.run(command, preexec_fn=setup, timeout=10, capture_output=True)
         except (OSError, subprocess.SubprocessError):
             return False
