@@ -161,25 +161,21 @@ def tool(
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Declare a function as a tool.
 
-    ``effect`` says what a crash in the middle means (default ``once``: never repeated blindly).
-    ``timeout`` is seconds per attempt. ``retries`` is the number of further attempts after a
-    failure that trying again can cure (default 3 for ``read`` and ``idempotent``, 0 for ``once``
-    and ``transactional``); ``retry`` gives the whole policy instead. An ``optional`` tool that
-    fails for good returns a false :class:`~agentops.Missing` and the run ends *degraded*;
-    ``fallback`` names another tool with the same arguments to use instead. ``verify`` takes the
-    tool's arguments, after a ToolContext if it wants one (it carries the idempotency key), and
-    answers whether a lost attempt happened. ``isolation="process"`` runs it
-    in a process that can be killed at the timeout. ``target`` names what it depends on, for the
-    shared circuit breaker (default: the tool's name).
+    ``effect`` says what a crash in the middle means. ``timeout`` is seconds per attempt,
+    ``retries`` the further attempts after a failure that trying again can cure (default 3 for
+    ``read`` and ``idempotent``, else 0); ``retry`` gives the whole policy. An ``optional`` tool
+    that fails for good returns a false :class:`~agentops.Missing`; ``fallback`` takes the same
+    arguments and stands in; both leave the run *degraded*. ``verify`` takes the tool's arguments,
+    after a ToolContext if it wants one, and answers whether a lost attempt happened.
+    ``isolation="process"`` runs it in a process that is killed at the timeout. ``target`` names
+    what it depends on, for the shared circuit breaker (default: the tool's name).
 
     Raises Misuse for a declaration that contradicts itself.
     """
 
     def declare(function: Callable[P, R]) -> Tool[P, R]:
-        declared = Effect(effect) if effect in list(Effect) else None
         label = name or str(getattr(function, "__name__", ""))
-        if declared is None:
-            raise Misuse(f"Tool {label}: effect must be one of {', '.join(Effect)}.")
+        declared = _effect(label, effect)
         _check_declaration(label, declared, timeout, verify, isolation, function)
         return Tool(
             fn=function,
@@ -195,6 +191,12 @@ def tool(
         )
 
     return declare if fn is None else declare(fn)
+
+
+def _effect(label: str, effect: str) -> Effect:
+    if effect not in list(Effect):
+        raise Misuse(f"Tool {label}: effect must be one of {', '.join(Effect)}.")
+    return Effect(effect)
 
 
 def _retries(effect: Effect, retries: int | None) -> int:
