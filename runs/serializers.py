@@ -13,6 +13,7 @@ from rest_framework import serializers
 from runs.models import Journal, Run, RunStatus, StopReason, WaitingFor
 from runs.services import LONGEST_KEY, LONGEST_TITLE, Verdict
 from runs.steps import StepStatus
+from runs.timeline import Line
 
 LONGEST_TIMEOUT_SECONDS = timedelta(days=365).total_seconds()
 
@@ -167,31 +168,28 @@ class ForkSerializer(BodySerializer):
     input = AnyValue(required=False, default=None, help_text="Another input; null keeps it.")
 
 
-class EventSerializer(serializers.ModelSerializer[Journal]):
+class EventSerializer(serializers.Serializer[Any]):
     """A line of the journal."""
 
+    seq = serializers.IntegerField()
     type = serializers.CharField(source="kind")
     step = serializers.SerializerMethodField(help_text="Key of the step it is about.")
+    name = serializers.CharField()
     attempt = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(source="at")
     data = serializers.SerializerMethodField(  # type: ignore[assignment] # as above
         help_text="Small facts about it; depends on the type."
     )
 
-    class Meta:
-        model = Journal
-        fields = ["seq", "type", "step", "name", "attempt", "created_at", "data"]
-        read_only_fields = fields
-
-    def get_step(self, row: Journal) -> str | None:
+    def get_step(self, row: Journal | Line) -> str | None:
         return None if row.key.startswith("@") else row.key
 
-    def get_attempt(self, row: Journal) -> int | None:
+    def get_attempt(self, row: Journal | Line) -> int | None:
         attempt = (row.meta or {}).get("attempt")
         return attempt if isinstance(attempt, int) else None
 
     @extend_schema_field({"type": "object", "additionalProperties": True})
-    def get_data(self, row: Journal) -> dict[str, Any]:
+    def get_data(self, row: Journal | Line) -> dict[str, Any]:
         return dict(row.meta or {})
 
 

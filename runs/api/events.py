@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from django.db import close_old_connections
@@ -20,17 +20,17 @@ from rest_framework.utils.encoders import JSONEncoder
 from agentops.accounts.access import Action
 from runs import queries
 from runs.api.base import RunView, checked
-from runs.following import subscribe
-from runs.models import Journal, Run, RunStatus
+from runs.live.hub import subscribe
+from runs.models import Run
 from runs.serializers import (
     EventPageSerializer,
     EventQuerySerializer,
     EventSerializer,
     StreamQuerySerializer,
 )
+from runs.timeline import ENDS, Line
 
 HEARTBEAT_SECONDS = 15.0
-_ENDS = frozenset(f"run.{status}" for status in RunStatus if status.is_final)
 _LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
     {"type": "string", "pattern": r"^\d{1,10}$"},
@@ -127,31 +127,33 @@ async def stream(
                 continue
             yield b"".join(_told(rows, after))
             after = rows[-1].seq
-            if rows[-1].kind in _ENDS:
+            if rows[-1].kind in ENDS:
                 return
 
 
-def _told(rows: Sequence[Journal], after: int) -> Iterator[bytes]:
+def _told(rows: Sequence[Line], after: int) -> Iterator[bytes]:
     for row in rows:
         if row.seq > after + 1:
             yield _message("stream.gap", {"from": after + 1, "to": row.seq - 1})
         after = row.seq
         yield _message(row.kind, EventSerializer(row).data, row.seq)
-        if row.kind in _ENDS:
+        if row.kind in ENDS:
             yield _message("stream.end", {"status": row.kind.removeprefix("run.")})
 
 
 async def _with_pauses(
-    rows: AsyncGenerator[list[Journal], None], seconds: float
-) -> AsyncGenerator[list[Journal], None]:
+    lines: AsyncIterator[list[Line]], seconds: float
+) -> AsyncGenerator[list[Line], None]:
     """The batches, and an empty one whenever none came for so many seconds."""
-    coming: asyncio.Future[list[Journal]] | None = None
+    coming: asyncio.Future[list[Line]] | None = None
     try:
         while True:
-            coming = coming or asyncio.ensure_future(anext(rows))
+            coming = coming or asyncio.ensure_future(anext(lines, []))
             done, _ = await asyncio.wait({coming}, timeout=seconds)
             if done:
                 batch, coming = coming.result(), None
+                if not batch:
+                    return
                 yield batch
             else:
                 yield []
@@ -160,7 +162,8 @@ async def _with_pauses(
             coming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await coming
-        await rows.aclose()
+        if isinstance(lines, AsyncGenerator):
+            await lines.aclose()
 
 
 def _message(kind: str, data: object, number: int | None = None) -> bytes:

@@ -143,11 +143,12 @@ class Hub:
 
     async def close(self) -> None:
         """Stop working; nobody is told anything any more."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        going = set(self._tasks)
+        while going:
+            # Once is not enough: the Redis client swallows what reaches it while it connects.
+            for task in going:
+                task.cancel()
+            _, going = await asyncio.wait(going, timeout=0.1)
         self._tasks = []
         await asyncio.to_thread(self._reader.close)
 
