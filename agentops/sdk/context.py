@@ -8,9 +8,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, overload
 
 from agentops.sdk import steps
 from agentops.sdk.agents import AgentDefinition
@@ -75,9 +75,31 @@ class RunContext:
         work = steps.tool_call(tool, args, kwargs, id)
         return cast("Awaitable[R]", self._backend.ask(work)[1])
 
+    @overload
     def step(
         self,
-        fn: Callable[..., Awaitable[R] | R],
+        fn: Callable[..., Coroutine[object, object, R]],
+        *args: object,
+        name: str | None = ...,
+        id: str | None = ...,
+        retries: int = ...,
+        timeout: float = ...,
+        **kwargs: object,
+    ) -> Awaitable[R]: ...
+    @overload
+    def step(
+        self,
+        fn: Callable[..., R],
+        *args: object,
+        name: str | None = ...,
+        id: str | None = ...,
+        retries: int = ...,
+        timeout: float = ...,
+        **kwargs: object,
+    ) -> Awaitable[R]: ...
+    def step(
+        self,
+        fn: Callable[..., Coroutine[object, object, R] | R],
         *args: object,
         name: str | None = None,
         id: str | None = None,
@@ -198,9 +220,31 @@ class SyncRunContext:
         """Call a tool; see :meth:`RunContext.call`."""
         return cast("R", self._bridge.ask(steps.tool_call(tool, args, kwargs, id))[1])
 
+    @overload
     def step(
         self,
-        fn: Callable[..., Awaitable[R] | R],
+        fn: Callable[..., Coroutine[object, object, R]],
+        *args: object,
+        name: str | None = ...,
+        id: str | None = ...,
+        retries: int = ...,
+        timeout: float = ...,
+        **kwargs: object,
+    ) -> R: ...
+    @overload
+    def step(
+        self,
+        fn: Callable[..., R],
+        *args: object,
+        name: str | None = ...,
+        id: str | None = ...,
+        retries: int = ...,
+        timeout: float = ...,
+        **kwargs: object,
+    ) -> R: ...
+    def step(
+        self,
+        fn: Callable[..., Coroutine[object, object, R] | R],
         *args: object,
         name: str | None = None,
         id: str | None = None,
