@@ -60,7 +60,7 @@ def test_the_audit_finds_what_is_wrong_and_tells(data: Path, project: Path) -> N
     ]
     [mail] = maildir.newest(data / "mail")
     assert mail.subject == "Dependency audit: 4 packages, 4 to fix, 2 to decide"
-    assert "## What to do" in mail.text
+    assert "\nWhat to do\n\n1. Fix 1 package with broken metadata: lost. Install" in mail.text
 
 
 def test_every_package_is_read_by_a_call_of_its_own(data: Path) -> None:
@@ -130,6 +130,7 @@ def test_a_bad_folder_ends_the_run_with_a_plain_sentence(data: Path) -> None:
     ("given", "path"),
     [
         ({"folder": 7}, "/folder"),
+        ({"folder": "/" * 5000}, "/folder"),
         ({"file": "x"}, "/file"),
         ({"policy": {"minimum_versions": {"a": "new"}}}, "/policy/minimum_versions/a"),
         ({"policy": {"known_licences": {"a": "MITT"}}}, "/policy/known_licences/a"),

@@ -52,10 +52,20 @@ def test_without_a_server_mail_is_kept_once(data: Path, call: ToolContext) -> No
 
     assert send(call) == mailed
     [kept] = maildir.newest(data / "mail")
-    assert (kept.subject, kept.recipients, kept.text) == (WORDS[0], ANA[0], WORDS[1])
+    assert (kept.subject, kept.recipients) == (WORDS[0], ANA[0])
+    assert kept.text == f"{WORDS[1]}Run run_abc.\n"
     assert kept.attachments == ["dependency-audit.md"]
     assert kept.message_id == message_id_of(call) == mailed.message_id
     assert report_is_mailed(call, ANA, *WORDS) == Verified.done(mailed)
+
+
+def test_the_mail_leads_to_the_console(data: Path, settings: Settings, call: ToolContext) -> None:
+    settings.AGENTOPS_PUBLIC_URL = "https://agents.example.org"
+
+    send(call)
+
+    [kept] = maildir.newest(data / "mail")
+    assert kept.text.endswith("console: https://agents.example.org/reports/run_abc/\n")
 
 
 def test_without_receivers_this_system_mails_itself(data: Path, call: ToolContext) -> None:

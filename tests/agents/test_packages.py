@@ -111,10 +111,18 @@ def test_of_two_copies_the_first_is_the_one_that_counts() -> None:
 
     [found] = packages.duplicates(copies)
 
-    assert found.sentence == (
-        "Python imports 2.0; also installed: 1.0 in /other/some_thing-1.0.dist-info."
-    )
+    assert found.sentence == ("Python imports 2.0; also installed: 1.0 in /other.")
     assert str(environment(*copies).version("some-thing")) == "2.0"
+
+
+def test_two_copies_in_one_folder_contradict_each_other() -> None:
+    copies = [record("a", "1.0"), record("a", "2.0"), record("a", "1.0", path="/other/a")]
+
+    [found] = packages.duplicates(copies)
+
+    assert found.sentence == (
+        "/site has metadata of 1.0 and of 2.0; only one can be true. Also installed: 1.0 in /other."
+    )
 
 
 def test_leftovers_of_an_installer_are_broken_and_nothing_else() -> None:

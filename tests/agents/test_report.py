@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from agentops.agents.dependency_audit import report
 from agentops.agents.dependency_audit.analysis import analyse
 from agentops.agents.dependency_audit.findings import MEANING, Kind, Level
-from agentops.agents.dependency_audit.markdown import code, listed, plain
+from agentops.agents.dependency_audit.markdown import code, listed, plain, unmarked
 from agentops.agents.dependency_audit.policy import Policy
 from agentops.agents.dependency_audit.records import Distribution, Project, Target
 from tests.agents.environments import declared, record
@@ -63,7 +63,7 @@ def test_a_finding_shows_who_needs_it_and_what_proves_it() -> None:
     text = report.full(made(mit("a", requires=("b<2",)), mit("b", "2.0"), asked=("b",)))
 
     assert (
-        "| `b` | 2.0 | a 1.0 needs b\\<2, but 2.0 is installed. | `the project`, `a` "
+        "| `b` | 2.0 | a 1.0 needs b\\<2, but 2.0 is installed. | the project, `a` "
         "| `a-1.0.dist-info/METADATA` Requires-Dist: `b<2` |"
     ) in text
 
@@ -105,7 +105,18 @@ def test_every_kind_of_finding_has_a_meaning_and_the_gravest_come_first() -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["[x](javascript:alert(1))", "<script>", "![](http://x)", "a | b", "`", "# h", "*b*"]
+    "text",
+    [
+        "[x](javascript:alert(1))",
+        "<script>",
+        "> q",
+        "- i",
+        "![](http://x)",
+        "a | b",
+        "`",
+        "# h",
+        "*b*",
+    ],
 )
 def test_foreign_words_stay_words(text: str) -> None:
     html = MarkdownIt("commonmark").enable("table").render(f"| h |\n| --- |\n| {plain(text)} |\n")
@@ -123,6 +134,13 @@ def test_code_shows_the_text_whatever_it_is(text: str) -> None:
     shown = "".join(t.content for t in (tokens[0].children or []) if t.type == "code_inline")
 
     assert shown == line.replace("\0", "\ufffd")
+
+
+@given(st.text(max_size=30))
+def test_words_come_back_when_the_marks_are_taken_off(text: str) -> None:
+    line = " ".join(text.split())
+
+    assert unmarked(f"**{plain(line)}**") == line
 
 
 def test_many_names_are_counted() -> None:

@@ -14,6 +14,7 @@ from agentops.agents.dependency_audit.licences import Licence
 from agentops.agents.dependency_audit.policy import Policy
 from agentops.agents.dependency_audit.records import Distribution, Project, Target
 
+PROJECT = "the project"
 _ORDER = list(Kind)
 
 
@@ -29,7 +30,7 @@ class Package:
     installer: str
     path: str
     needed_by: tuple[str, ...]
-    """Installed packages that require it; "the project" when its own files name it."""
+    """Installed packages that require it, and PROJECT when its own files name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def needed_by(installed: Installed, project: Project) -> dict[str, list[str]]:
     needed: dict[str, list[str]] = {}
     for requirement in parsed(declared.text for declared in project.declared):
         if installed.holds(requirement):
-            _add(needed, requirement.name, "the project")
+            _add(needed, requirement.name, PROJECT)
     for need in installed.needs():
         _add(needed, need.requirement.name, need.by.name)
     return needed

@@ -60,7 +60,7 @@ MEANING: dict[Kind, Meaning] = {
         "Install a version of the package that supports this Python, or use a Python it supports."),
     Kind.DUPLICATE: Meaning(
         Level.FIX, "package installed more than once", "packages installed more than once",
-        "Remove all but one copy. Python imports the first, tools may report another."),
+        "Uninstall all copies (`pip uninstall`, once per copy) and install the one you want."),
     Kind.DRIFT: Meaning(
         Level.FIX, "package that differs from the lock file",
         "packages that differ from the lock file",

@@ -11,6 +11,7 @@ from agentops.agents.dependency_audit.declarations import read_project
 from agentops.agents.dependency_audit.files import Written, write_report
 from agentops.agents.dependency_audit.folders import find_environment
 from agentops.agents.dependency_audit.mailing import Mailed, mail_report
+from agentops.agents.dependency_audit.markdown import unmarked
 from agentops.agents.dependency_audit.policy import AuditInput
 from agentops.agents.dependency_audit.reading import read_distribution
 from agentops.agents.dependency_audit.records import Distribution, Project, Target
@@ -95,7 +96,7 @@ async def _deliver(ctx: RunContext, audit: AuditInput, made: report.Report) -> R
         return Result(made.verdict, counts, written, None, "The input says that nobody gets mail.")
     ctx.progress("Mailing the report", 0.95)
     subject = f"Dependency audit: {made.verdict}"
-    text = report.summary(made) + f"\nThe whole report is attached. Run {ctx.run_id}.\n"
+    text = unmarked(report.summary(made)) + "\nThe whole report is attached.\n"
     mailed = await ctx.call(mail_report, audit.mail_to, subject, text, markdown)
     ctx.progress(made.verdict, 1.0)
     if isinstance(mailed, Missing):

@@ -49,16 +49,16 @@ def report_is_mailed(ctx: ToolContext, to: tuple[str, ...] | None, *_: object) -
 def mail_report(
     ctx: ToolContext, to: tuple[str, ...] | None, subject: str, text: str, attachment: str
 ) -> Mailed:
-    """Send the report: ``text`` as the body, ``attachment`` as a Markdown file.
+    """Send the report: ``text`` and a link as the body, ``attachment`` as a Markdown file.
 
     Raises Retryable when the server cannot be reached or asks to wait, Fatal when it refuses, and
     OutcomeUnknown when the connection was lost after the message was handed over.
     """
     receivers = _receivers(to)
     try:
-        connection = get_connection()
+        body, connection = text + _link(ctx.run_id), get_connection()
         message = EmailMessage(
-            subject, text, settings.DEFAULT_FROM_EMAIL, list(receivers), connection=connection,
+            subject, body, settings.DEFAULT_FROM_EMAIL, list(receivers), connection=connection,
             headers={"Message-ID": message_id_of(ctx), "Auto-Submitted": "auto-generated"},
         )  # fmt: skip
     except (ImproperlyConfigured, ImportError) as error:
@@ -112,6 +112,12 @@ def _lost(error: Exception) -> Retryable | OutcomeUnknown:
         f"The connection to the mail server was lost while sending ({type(error).__name__}: "
         f"{error}); the message may have arrived."
     )
+
+
+def _link(run_id: str) -> str:
+    """Where to read it in the console, if this system knows its own address."""
+    base = settings.AGENTOPS_PUBLIC_URL
+    return f"Read it in the console: {base}/reports/{run_id}/\n" if base else f"Run {run_id}.\n"
 
 
 def _receivers(to: tuple[str, ...] | None) -> tuple[str, ...]:

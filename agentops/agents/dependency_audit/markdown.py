@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#!&])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<|~#&]|^[-+>])")
+_MARKS = re.compile(r"\\([\\`*_\[\]<|~#&+>-])|^#+ |\*\*|`", re.MULTILINE)
 _TICKS = re.compile(r"`+")
 
 
 def plain(text: str) -> str:
     """``text`` on one line, with nothing in it that Markdown would take for markup."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def unmarked(markdown: str) -> str:
+    """Markdown of ours without its marks, for readers that show it as it is."""
+    return _MARKS.sub(lambda mark: mark[1] or "", markdown)
 
 
 def code(text: str) -> str:

@@ -69,13 +69,24 @@ def duplicates(distributions: Iterable[Distribution]) -> Iterator[Finding]:
             places[canonicalize_name(found.name)].append(found)
     for copies in places.values():
         if len(copies) > 1:
-            first, *others = copies
-            rest = ", ".join(f"{other.version} in {other.path}" for other in others)
+            first = copies[0]
             yield Finding(
-                Kind.DUPLICATE, first.name, first.version,
-                f"Python imports {first.version}; also installed: {rest}.",
+                Kind.DUPLICATE, first.name, first.version, _about_copies(*copies),
                 file=first.path, field="Version", value=first.version,
             )  # fmt: skip
+
+
+def _about_copies(first: Distribution, *others: Distribution) -> str:
+    """One folder can hold only one copy, whatever its metadata say; of several the first counts."""
+    folder = PurePath(first.path).parent
+    beside = [o.version for o in others if PurePath(o.path).parent == folder]
+    elsewhere = [o for o in others if PurePath(o.path).parent != folder]
+    rest = ", ".join(f"{o.version} in {PurePath(o.path).parent}" for o in elsewhere)
+    if not beside:
+        return f"Python imports {first.version}; also installed: {rest}."
+    versions = f"{first.version} and of {', '.join(beside)}"
+    more = f" Also installed: {rest}." if rest else ""
+    return f"{folder} has metadata of {versions}; only one can be true.{more}"
 
 
 def broken(distributions: Iterable[Distribution]) -> Iterator[Finding]:

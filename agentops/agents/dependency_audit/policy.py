@@ -19,6 +19,7 @@ STRONG = (
     "LicenseRef-AGPL", "LicenseRef-GPL", "LicenseRef-Proprietary",
 )  # fmt: skip
 
+LONGEST_PATH = 4096
 _MAIL_PATTERN = r"^[^@\s<>,;]+@[^@\s<>,;]+$"
 
 
@@ -40,6 +41,13 @@ def _expression(value: str) -> str:
         raise ValueError(f"“{value}” is not an SPDX expression such as MIT OR Apache-2.0") from None
 
 
+def _path(value: str) -> str:
+    if len(value) > LONGEST_PATH:
+        raise ValueError(f"A path has at most {LONGEST_PATH:,} characters")
+    return value
+
+
+Path = Annotated[str, AfterValidator(_path)]
 PackageName = Annotated[str, AfterValidator(_name)]
 MinimumVersion = Annotated[str, AfterValidator(_version)]
 LicenceExpression = Annotated[str, AfterValidator(_expression)]
@@ -79,12 +87,14 @@ class AuditInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folder: str | None = Field(
+    folder: Path | None = Field(
         None,
-        max_length=4096,
         description="A project, virtual environment or site-packages folder on the worker.",
     )
-    policy: Policy = Field(default_factory=Policy, description="The rules to audit by.")
+    policy: Policy = Field(
+        default_factory=Policy,
+        description='The rules to audit by, for example {"max_age_days": 365}.',
+    )
     mail_to: tuple[MailAddress, ...] | None = Field(
         None,
         max_length=20,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from agentops.agents.dependency_audit.analysis import Analysis
+from agentops.agents.dependency_audit.analysis import PROJECT, Analysis
 from agentops.agents.dependency_audit.findings import MEANING, Finding, Kind, Level
 from agentops.agents.dependency_audit.licence_names import words
 from agentops.agents.dependency_audit.markdown import code, listed, plain, table
@@ -121,13 +121,20 @@ def _section(kind: Kind, found: Sequence[Finding], report: Report) -> list[str]:
             code(f.package),
             plain(f.version),
             plain(words(f.sentence)),
-            listed(report.analysis.needed_by(f.package), 3),
+            _needed(report.analysis.needed_by(f.package)),
             _evidence(f, report.target.paths),
         )
         for f in found
     ]
     head = ("Package", "Version", "What was found", "Needed by", "Evidence")
     return [f"## {title[0].upper()}{title[1:]}", "", meaning.advice, "", *table(head, rows)]
+
+
+def _needed(names: Sequence[str]) -> str:
+    """Who needs a package, the project first."""
+    packages = [name for name in names if name != PROJECT]
+    parts = [PROJECT] * (PROJECT in names) + [listed(packages, 3)] * bool(packages)
+    return ", ".join(parts)
 
 
 def _evidence(finding: Finding, paths: Sequence[str]) -> str:
@@ -162,7 +169,7 @@ def _packages(analysis: Analysis) -> list[str]:
             plain(p.version),
             plain(words(p.licence)),
             plain(p.licence_from),
-            listed(p.needed_by, 3),
+            _needed(p.needed_by),
             p.dated,
         )
         for p in analysis.packages
