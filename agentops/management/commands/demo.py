@@ -50,8 +50,15 @@ class Command(BaseCommand):
         run = self._start(_input(folder, policy, mail_to))
         self.stdout.write(f"Started {run.public_id}: {run.title}")
         self._address("run", run)
+        self.watch(run, timeout)
+
+    def watch(self, run: Run, timeout: float) -> None:
+        """Print what happens to the run, and its result.
+
+        Raises CommandError unless it succeeds within ``timeout`` seconds; the run goes on then.
+        """
         try:
-            self._follow(run, time.monotonic() + timeout)
+            self._follow(run, timeout)
         except KeyboardInterrupt:
             raise CommandError(f"No longer watching; {run.public_id} goes on.") from None
         self._finish(run)
@@ -66,9 +73,10 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         return started.run
 
-    def _follow(self, run: Run, until: float) -> None:
+    def _follow(self, run: Run, timeout: float) -> None:
         """Print what happens until the run is final."""
         told, seen, since = False, 0, time.monotonic()
+        patience = min(UNCLAIMED_SECONDS, timeout / 2)
         while True:
             run.refresh_from_db()
             for event in _new_events(run, seen):
@@ -78,10 +86,10 @@ class Command(BaseCommand):
                 return
             if run.waiting_for == "operator":
                 raise CommandError(f"{run.public_id} waits for an operator: {run.waiting_detail}")
-            now = time.monotonic()
-            if now > until:
+            waited = time.monotonic() - since
+            if waited > timeout:
                 raise CommandError(f"{run.public_id} is still {run.status}; it goes on without me.")
-            if not told and run.status == RunStatus.QUEUED and now - since > UNCLAIMED_SECONDS:
+            if not told and run.status == RunStatus.QUEUED and waited > patience:
                 told = True
                 self.stderr.write("No worker has taken it yet. Start one with bin/up.")
             time.sleep(POLL_SECONDS)
