@@ -17,15 +17,17 @@ from runs.api.runs import (
 from runs.api.steps import SettleStep, StepList
 
 urlpatterns = [
-    path("agents", AgentList.as_view(), name="agents"),
-    path("runs", RunList.as_view(), name="runs"),
-    path("runs/<str:public_id>", RunDetail.as_view(), name="run"),
-    path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="run-cancel"),
-    path("runs/<str:public_id>/events", EventList.as_view(), name="run-events"),
-    path("runs/<str:public_id>/fork", ForkRun.as_view(), name="run-fork"),
-    path("runs/<str:public_id>/resume", ResumeRun.as_view(), name="run-resume"),
-    path("runs/<str:public_id>/signal", SignalRun.as_view(), name="run-signal"),
-    path("runs/<str:public_id>/steps", StepList.as_view(), name="run-steps"),
-    path("runs/<str:public_id>/steps/<path:key>/settle", SettleStep.as_view(), name="step-settle"),
-    path("runs/<str:public_id>/stream", EventStream.as_view(), name="run-stream"),
+    path("agents", AgentList.as_view(), name="api-agents"),
+    path("runs", RunList.as_view(), name="api-runs"),
+    path("runs/<str:public_id>", RunDetail.as_view(), name="api-run"),
+    path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="api-run-cancel"),
+    path("runs/<str:public_id>/events", EventList.as_view(), name="api-run-events"),
+    path("runs/<str:public_id>/fork", ForkRun.as_view(), name="api-run-fork"),
+    path("runs/<str:public_id>/resume", ResumeRun.as_view(), name="api-run-resume"),
+    path("runs/<str:public_id>/signal", SignalRun.as_view(), name="api-run-signal"),
+    path("runs/<str:public_id>/steps", StepList.as_view(), name="api-run-steps"),
+    path(
+        "runs/<str:public_id>/steps/<path:key>/settle", SettleStep.as_view(), name="api-step-settle"
+    ),
+    path("runs/<str:public_id>/stream", EventStream.as_view(), name="api-run-stream"),
 ]

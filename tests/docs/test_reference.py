@@ -36,6 +36,14 @@ def addresses(patterns: Sequence[object], above: str = "/") -> Iterator[str]:
             yield re.sub(r"<\w+:", "<", above + str(pattern.pattern))
 
 
+def _names(patterns: Sequence[object]) -> Iterator[str | None]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver) and pattern.app_name != "admin":
+            yield from _names(pattern.url_patterns)
+        elif isinstance(pattern, URLPattern):
+            yield pattern.name
+
+
 def commands() -> list[str]:
     return [name for name, app in get_commands().items() if str(app) in _OURS]
 
@@ -65,3 +73,8 @@ def test_every_page_can_be_found_from_the_index() -> None:
     index = (PROJECT / "docs/index.md").read_text()
     pages = {str(path.relative_to(PROJECT / "docs")) for path in (PROJECT / "docs").rglob("*.md")}
     assert [page for page in sorted(pages - {"index.md"}) if f"]({page})" not in index] == []
+
+
+def test_a_name_means_one_address() -> None:
+    names = [name for name in _names(get_resolver().url_patterns) if name]
+    assert sorted(names) == sorted(set(names))
