@@ -176,18 +176,23 @@ async def _drive(
     children: Callable[[str, object], object] | None,
     crash_after: int | None,
 ) -> Result:
-    threads = Threads("agentops-test")
     recorded = len(journal.entries)
     for _ in range(MAX_CLAIMS):
         journal.epoch += 1
         left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
-        port = MemoryPort(journal, left)
+        port, threads = MemoryPort(journal, left), Threads("agentops-test")
         execution = Execution(
-            agent, _claim(agent, input, journal), _history(journal), port, threads
+            agent,
+            _claim(agent, input, journal),
+            _history(journal),
+            port,
+            threads,
+            linger_seconds=0.0,
         )
         port.execution = execution
         _tell_children(journal, children)
         ending = await execution.run()
+        threads.close()
         if isinstance(ending, Released):
             continue
         if not isinstance(ending, Suspended) or not _wake(journal, ending, events, children):

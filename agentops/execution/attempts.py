@@ -13,10 +13,10 @@ from random import Random
 
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
-from agentops.execution.port import Port
+from agentops.execution.port import Port, is_ours
 from agentops.execution.records import Claim, Entry, Meta, Phase, error_record
 from agentops.execution.replay import SETTLED, Replay
-from agentops.execution.threads import Threads
+from agentops.execution.threads import Abandoned, Threads
 from agentops.execution.waits import Wait
 from agentops.sdk import codec
 from agentops.sdk.context import ToolContext
@@ -37,7 +37,11 @@ LEASE_POLL_SECONDS = 0.2
 
 @dataclass(slots=True)
 class Flight:
-    """An attempt under way. ``acting``: between its intent and its end, so it must not be cut."""
+    """An attempt under way.
+
+    ``acting``: between its intent and its end, so it must not be cut. ``abandoned``: given up
+    while its thread may still act.
+    """
 
     work: Work
     n: int
@@ -46,6 +50,7 @@ class Flight:
     since: float
     announced: bool = False
     acting: bool = False
+    abandoned: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +78,7 @@ class Attempts:
         self._numbers, self._threads, self._limit = numbers, threads, payload_limit
         self._chance = Random(f"{claim.public_id}/{claim.epoch}")  # noqa: S311 - jitter
         self.flights: dict[str, Flight] = {}
+        self.unwanted: set[str] = set()
         self.retries = 0
 
     async def perform(self, key: str, work: Work, fingerprint: str) -> Outcome | Wait:
@@ -94,11 +100,16 @@ class Attempts:
                 continue
             if not isinstance(result, Failure):
                 return result
-            if not result.retry or n >= work.retry.attempts:
+            if self._is_final(key, work, result):
                 return self._failed(key, work, fingerprint, n, result, flight)
             pause = await self._back_off(key, work, n, result)
             if pause is not None:
                 return pause
+
+    def _is_final(self, key: str, work: Work, failure: Failure) -> bool:
+        """Whether no attempt follows. Attempts cut short by a crash do not count as tries."""
+        tries = self._replay.failures(key) + 1
+        return not failure.retry or tries >= work.retry.attempts or key in self.unwanted
 
     def _out_of_order(
         self, key: str, work: Work, fingerprint: str, n: int
@@ -147,8 +158,11 @@ class Attempts:
         fault("effect.before", work.name)
         try:
             value = await self._run(key, work, fingerprint, n, flight)
-        except Exception as error:  # noqa: BLE001 - an attempt may raise anything
+        except BaseException as error:
+            if is_ours(error):
+                raise
             failure = judge(error)
+            flight.abandoned = isinstance(error, Abandoned)
             self._learn(work, failure)
             if work.effect is Effect.ONCE and failure.certainty is Certainty.AMBIGUOUS:
                 return await self._settle_own(key, work, fingerprint, n, failure, flight)
@@ -214,21 +228,19 @@ class Attempts:
         """
         meta = self._meta(work, n) | {"deadline_at": flight.deadline_at.isoformat()}
         worker = meta["worker"] = self._port.worker
-        await self._numbers.append(
-            [
-                Entry(
-                    key,
-                    Phase.INTENT,
-                    "step.intended",
-                    work.name,
-                    flight.started_at,
-                    n=n,
-                    fingerprint=fingerprint,
-                    input=self._input(work),
-                    meta=meta,
-                )
-            ]
+        intent = Entry(
+            key,
+            Phase.INTENT,
+            "step.intended",
+            work.name,
+            flight.started_at,
+            n=n,
+            fingerprint=fingerprint,
+            input=self._input(work),
+            meta=meta,
         )
+        await self._numbers.append([intent])
+        self._replay.begin(intent)
         flight.announced = True
         fault("effect.after_intent", work.name)
         while time.monotonic() - flight.since < work.timeout:
@@ -242,6 +254,7 @@ class Attempts:
     async def _withdraw(self, key: str, work: Work, n: int) -> None:
         """Record that attempt ``n`` did not happen and never will."""
         now, meta = self._port.now(), {"verdict": "not_done"}
+        self._replay.close(key, n)
         await self._numbers.append(
             [Entry(key, Phase.VOID, "step.settled", work.name, now, n=n, meta=dict(meta))]
         )
@@ -253,9 +266,9 @@ class Attempts:
         verified = await self._verify(key, work, n)
         if verified.verdict is Verdict.DONE:
             return self._succeeded(key, work, fingerprint, n, verified.result, flight)
-        if verified.verdict is Verdict.NOT_DONE and not self._threads.leaked:
+        if verified.verdict is Verdict.NOT_DONE and not flight.abandoned:
             return failure
-        return self._uncertain(key, work, n, failure.message)
+        return await self._uncertain(key, work, n, failure.message)
 
     async def _settle_lost(
         self, key: str, work: Work, fingerprint: str, intent: Entry
@@ -281,7 +294,9 @@ class Attempts:
             flight = Flight(work, intent.n, intent.at, intent.at, 0.0)
             return self._succeeded(key, work, fingerprint, intent.n, verified.result, flight)
         if verified.verdict is Verdict.UNKNOWN:
-            return self._uncertain(key, work, intent.n, "The worker was lost during the call.")
+            return await self._uncertain(
+                key, work, intent.n, "The worker was lost during the call."
+            )
         if not over:
             return Wait(key, "timer", deadline, f"{SETTLED}{key}:{intent.n}", "quarantine")
         await self._withdraw(key, work, intent.n)
@@ -314,7 +329,9 @@ class Attempts:
         for last in range(VERIFY_ATTEMPTS, 0, -1):
             try:
                 answer = await self._ask(verify, key, work, n)
-            except Exception:  # noqa: BLE001 - a check that fails has not found out anything
+            except BaseException as error:
+                if is_ours(error):
+                    raise
                 if last > 1:
                     await asyncio.sleep(0.2)
                 continue
@@ -332,9 +349,9 @@ class Attempts:
         call = functools.partial(verify, *args, **work.kwargs)
         return await self._threads.run(call, timeout=VERIFY_TIMEOUT_SECONDS, give_up=lambda: None)
 
-    def _uncertain(self, key: str, work: Work, n: int, message: str) -> Wait:
-        meta = self._meta(work, n) | {"error": {"code": "uncertain", "message": message}}
-        self._numbers.append(
+    async def _uncertain(self, key: str, work: Work, n: int, message: str) -> Wait:
+        meta = self._meta(work, n) | {"error": {"code": "uncertain", "message": message[:500]}}
+        await self._numbers.append(
             [
                 Entry(
                     f"@step.uncertain/{key}",

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from agentops.execution.keys import Scope, current_scope, named_branch, scope_var
-from agentops.execution.port import Halt
+from agentops.execution.port import Halt, presentable
 from agentops.execution.threads import Job
+from agentops.sdk.errors import Misuse
 from agentops.sdk.steps import Step
 
 if TYPE_CHECKING:
     from agentops.execution.execution import Execution
 
 R = TypeVar("R")
-_NOBODY = contextvars.Context()
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +78,8 @@ class ThreadBridge:
         self._joins: list[_Join] = []
         self._cells: set[_Cell] = set()
         self._closed = False
+        self._nobody = contextvars.Context()
+        self._jobs: set[Job] = set()
 
     # -- on the loop --------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ class ThreadBridge:
         """Call the execution back as soon as all threads of the agent are blocked."""
         if not self._armed:
             self._armed = True
-            self._loop.call_soon(self._check, context=_NOBODY)
+            self._loop.call_soon(self._check, context=self._nobody)
 
     def _check(self) -> None:
         self._armed = False
@@ -115,15 +117,19 @@ class ThreadBridge:
         def body() -> object:
             scope_var.set(scope)
             _branch_var.set(branch)
-            return call()
+            try:
+                return call()
+            except (StopIteration, SystemExit, KeyboardInterrupt) as error:
+                raise presentable(error) from None
 
         def done(job: Job) -> None:
+            self._jobs.discard(job)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(
-                    self._ended, branch, job.value, job.error, then, context=_NOBODY
+                    self._ended, branch, job.value, job.error, then, context=self._nobody
                 )
 
-        self._x.threads.submit(body, done)
+        self._jobs.add(self._x.threads.submit(body, done))
 
     def _ended(
         self,
@@ -145,7 +151,7 @@ class ThreadBridge:
             self._answer(cell, None, error)
             return
         branch.futures.add(future)
-        future.add_done_callback(lambda f: self._delivered(branch, f, cell), context=_NOBODY)
+        future.add_done_callback(lambda f: self._delivered(branch, f, cell), context=self._nobody)
 
     def _delivered(self, branch: _Branch, future: asyncio.Future[object], cell: _Cell) -> None:
         branch.futures.discard(future)
@@ -250,14 +256,14 @@ class ThreadBridge:
         if self._closed:
             raise Halt
         try:
-            self._loop.call_soon_threadsafe(call, *args, context=_NOBODY)
+            self._loop.call_soon_threadsafe(call, *args, context=self._nobody)
         except RuntimeError:
             raise Halt from None
 
     def _branch(self) -> _Branch:
         branch = _branch_var.get()
         if branch is None:
-            raise RuntimeError("Use the context in the agent's own thread or in ctx.parallel.")
+            raise Misuse("Use the context in the agent's own thread or in ctx.parallel.")
         return branch
 
 

@@ -102,9 +102,11 @@ def check(agent: AgentDefinition, claim: Claim, history: History, *, final: bool
 
 async def _check(agent: AgentDefinition, claim: Claim, history: History, *, final: bool) -> Fit:
     world = _Onlooker()
-    execution = Execution(agent, claim, history, world, Threads("agentops-check"))
+    threads = Threads("agentops-check")
+    execution = Execution(agent, claim, history, world, threads)
     recorded = len(execution.replay.pending)
     ending = await execution.run()
+    threads.close()
     delivered = recorded - len(execution.replay.pending)
     if isinstance(ending, Suspended) and ending.detail == "code_changed":
         meta = next(e.meta or {} for e in world.told if e.kind == "run.diverged")

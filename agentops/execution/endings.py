@@ -6,6 +6,7 @@ from agentops.execution.port import Counts, Finished, Suspended
 from agentops.execution.records import Claim, error_record
 from agentops.sdk import codec
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown, PayloadError, StepFailed
+from agentops.sdk.retry import told
 
 _REASONS = {
     "timeout": "timeout",
@@ -49,7 +50,7 @@ def failure_of(error: BaseException) -> Finished:
     if isinstance(error, OutcomeUnknown):
         return failed("uncertain", error.code, str(error), kind)
     code = error.code if isinstance(error, AgentopsError) else "agent_error"
-    return failed("agent_error", code, str(error) or kind, kind)
+    return failed("agent_error", code, told(error), kind)
 
 
 def untouched(claim: Claim) -> Counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import math
 import time
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
@@ -20,15 +21,15 @@ from agentops.execution.port import (
     Ending,
     Fenced,
     Finished,
-    Halt,
     Lost,
     Port,
     Released,
     Suspended,
     Unstorable,
+    presentable,
 )
 from agentops.execution.quiet import Activity, activity_var
-from agentops.execution.records import Claim, Entry, History, Message, Phase
+from agentops.execution.records import Claim, Entry, History, Message, Phase, printable
 from agentops.execution.replay import Replay
 from agentops.execution.stepping import Stepping
 from agentops.execution.threads import Threads
@@ -43,6 +44,7 @@ DIVERGENCE_GRACE_SECONDS = 0.1
 # How long an acting ``once`` tool may go on after a cancel before it counts as uncertain.
 ACTING_GRACE_SECONDS = 10.0
 LET_GO_SECONDS = 2.0
+ASKED_SHOWN = 20
 
 
 class Execution:
@@ -60,11 +62,13 @@ class Execution:
         port: Port,
         threads: Threads,
         payload_limit: int | None = None,
+        linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self.claim, self.agent, self.port = claim, agent, port
         self._loop = asyncio.get_running_loop()
         self.outside = contextvars.copy_context()
         self.threads, self._payload_limit = threads, payload_limit
+        self.linger_seconds = linger_seconds
         self.replay = Replay(history)
         self.numbers = Numbering(claim, port)
         self.attempts = Attempts(claim, port, self.replay, self.numbers, threads, payload_limit)
@@ -106,7 +110,10 @@ class Execution:
     async def _agent(self) -> object:
         arguments = self.agent.validate_input(self.claim.input)
         if self.bridge is None:
-            return await self.agent.fn(RunContext(self.stepping), **arguments)  # type: ignore[misc]
+            try:
+                return await self.agent.fn(RunContext(self.stepping), **arguments)  # type: ignore[misc]
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise presentable(error) from None
         context = SyncRunContext(self.bridge)
         return await self.bridge.run(lambda: self.agent.fn(context, **arguments))
 
@@ -225,6 +232,13 @@ class Execution:
 
     def quiet(self) -> None:
         """The agent has nothing more to do on its own: give it the next outcome."""
+        try:
+            self._go_on()
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong here must not stall the run
+            text = f"The runtime could not go on: {type(error).__name__}: {error}"
+            self.stop(endings.failed("agent_error", "internal_error", text))
+
+    def _go_on(self) -> None:
         if self._stopping is not None:
             self._settle_stop()
         if not self.live:
@@ -260,7 +274,7 @@ class Execution:
         """Park the run with a readable difference between record and code."""
         meta: dict[str, object] = {
             "expected": f"{expected.key} (number {expected.seq})" if expected else "the end",
-            "asked": asked or ["the end of the agent"],
+            "asked": asked[:ASKED_SHOWN] or ["the end of the agent"],
             "recorded_version": self.claim.agent_version,
             "version": self.agent.version,
         }
@@ -270,8 +284,6 @@ class Execution:
     def _conclude(self, task: asyncio.Task[object]) -> None:
         unasked = [e for e in self.replay.pending if not self.stepping.asks(e)]
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, Halt):
-            return
         if unasked:
             self.diverged(unasked[0], [])
             return
@@ -291,7 +303,7 @@ class Execution:
             self.end(Released())
         elif self.stepping.waits:
             due = self.stepping.waits.next_due()
-            if due is None or due - self.port.now() > timedelta(seconds=LINGER_SECONDS):
+            if due is None or due - self.port.now() > timedelta(seconds=self.linger_seconds):
                 self.end(self.stepping.waits.suspension(self.stepping.seen))
 
     # -- figures ------------------------------------------------------------------------------
@@ -308,7 +320,7 @@ class Execution:
 
     def counts(self) -> Counts:
         """What the run's row shows."""
-        flights = self.attempts.flights.values()
+        flights = list(self.attempts.flights.values())  # asked from other threads as well
         return Counts(
             steps=self.stepping.recorded,
             retries=self.replay.retries + self.attempts.retries,
@@ -320,14 +332,14 @@ class Execution:
 
     def tell_progress(self, text: str, fraction: float | None) -> None:
         """At most one line a second; the newest text always reaches the run's row."""
-        self.progress_text = text
+        self.progress_text = text = printable(text)
         now = time.monotonic()
         if self.replay.replaying or now - self._progress_told < 1.0:
             return
         self._progress_told = now
         self.replay.progress_notes += 1
         meta: dict[str, object] = {"text": text[:500]}
-        if fraction is not None:
+        if fraction is not None and math.isfinite(fraction):
             meta["fraction"] = fraction
         self.note("run.progress", self.replay.progress_notes, self.port.now(), meta)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from agentops.execution.records import Claim, Entry
 from agentops.sdk.codec import Encoded
+from agentops.sdk.errors import Misuse
 from agentops.sdk.steps import Spawn, Work
 
 
@@ -19,6 +20,27 @@ class Fenced(BaseException):
 
 class Halt(BaseException):
     """The execution is over; the agent's code has to let go."""
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the engine itself makes the running task let go; anything else is author code's.
+
+    A CancelledError that nobody asked for comes from inside a tool and is a failure like others.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, (Fenced, Halt))
+
+
+def presentable(error: BaseException) -> Exception:
+    """``error`` as an Exception: others would end the process's loop, or pass handlers by."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    kind = type(error).__name__
+    wrapped = Misuse(f"{kind} was raised: {error}. Return, or raise an ordinary exception.")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class Unstorable(Exception):

@@ -19,18 +19,18 @@ from typing import TypeVarTuple, Unpack
 
 activity_var: ContextVar[Activity | None] = ContextVar("agentops_activity", default=None)
 _Args = TypeVarTuple("_Args")
-_NOBODY = Context()
 
 
 class Activity:
     """Whether the tasks of one agent have something to run."""
 
-    __slots__ = ("_armed", "_loop", "_on_quiet", "busy")
+    __slots__ = ("_armed", "_loop", "_nobody", "_on_quiet", "busy")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_quiet: Callable[[], None]) -> None:
         self._loop = loop
         self._on_quiet = on_quiet
         self._armed = False
+        self._nobody = Context()
         self.busy = True
 
     def arm(self) -> None:
@@ -42,12 +42,12 @@ class Activity:
             return
         self._armed = True
         self.busy = False
-        self._loop.call_soon(self._check, context=_NOBODY)
+        self._loop.call_soon(self._check, context=self._nobody)
 
     def _check(self) -> None:
         if self.busy:
             self.busy = False
-            self._loop.call_soon(self._check, context=_NOBODY)
+            self._loop.call_soon(self._check, context=self._nobody)
         else:
             self._armed = False
             self._on_quiet()

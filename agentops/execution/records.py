@@ -22,6 +22,7 @@ class Phase(enum.IntEnum):
 
 
 Meta = dict[str, object]
+LONGEST_MESSAGE = 20_000
 
 
 @dataclass(slots=True)
@@ -100,8 +101,14 @@ ERRORS: dict[str, type[StepFailed]] = {
 
 
 def error_record(code: str, message: str, kind: str = "") -> dict[str, object]:
-    """The stored form of an error."""
-    return {"code": code, "message": message, "kind": kind}
+    """The stored form of an error. A message without end is cut."""
+    return {"code": code, "message": message[:LONGEST_MESSAGE], "kind": kind}
+
+
+def printable(text: object) -> str:
+    """``text`` as a database column takes it: without NUL and lone surrogates."""
+    clean = str(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return clean.encode("utf-8", "replace").decode()
 
 
 def error_from(record: object, step: str) -> Exception:

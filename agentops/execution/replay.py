@@ -23,6 +23,7 @@ class Replay:
         self.retries = 0
         self.progress_notes = 0
         self._attempts: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self._intents: dict[str, dict[int, Entry]] = {}
         self._closed: set[tuple[str, int]] = set()
         self._unreached: set[str] = set()
@@ -43,7 +44,10 @@ class Replay:
             self._count(entry)
         elif entry.phase is Phase.FAILED:
             self.retries += 1
+            self._failures[entry.key] = self._failures.get(entry.key, 0) + 1
             self._closed.add((entry.key, entry.n))
+            self._count(entry)
+        elif entry.phase is Phase.STARTED:
             self._count(entry)
         elif entry.phase is Phase.VOID:
             self._closed.add((entry.key, entry.n))
@@ -74,13 +78,23 @@ class Replay:
         """How many attempts of the step were begun and are known of."""
         return self._attempts.get(key, 0)
 
+    def failures(self, key: str) -> int:
+        """How many attempts of the step are known to have failed."""
+        return self._failures.get(key, 0)
+
     def begin(self, entry: Entry) -> None:
-        """A wait began here and its row is on the way."""
+        """A wait or an effect was begun here."""
         self._intents.setdefault(entry.key, {})[entry.n] = entry
+        self._count(entry)
 
     def note_failed(self, key: str, n: int) -> None:
         """Attempt ``n`` failed here and its row is recorded."""
         self._attempts[key] = max(self._attempts.get(key, 0), n)
+        self._failures[key] = self._failures.get(key, 0) + 1
+        self.close(key, n)
+
+    def close(self, key: str, n: int) -> None:
+        """Intent ``n`` is settled: nothing came of it."""
         self._closed.add((key, n))
 
     def intent(self, key: str) -> Entry | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from agentops.execution import endings
 from agentops.execution.attempts import Outcome
 from agentops.execution.keys import Scope, current_scope, named_branch, running_task
-from agentops.execution.port import Fenced, Halt, Unstorable
+from agentops.execution.port import Fenced, Halt, Unstorable, is_ours, presentable
 from agentops.execution.records import Entry, Message, Phase, error_from, error_record
-from agentops.execution.waits import LINGER_SECONDS, Wait, Waits
+from agentops.execution.waits import Wait, Waits
 from agentops.sdk import codec
 from agentops.sdk.errors import AgentopsError, Missing, Misuse
 from agentops.sdk.ids import new_run_id
@@ -55,6 +55,7 @@ class Stepping:
         self._ready: deque[tuple[Asked, Entry, object]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._patches: dict[str, bool] = {}
+        self._fired: set[str] = set()
         self._closed = False
 
     # -- the verbs ----------------------------------------------------------------------------
@@ -82,6 +83,8 @@ class Stepping:
         return f"{self.run_id}/{self._scope().key('@' + name)}"
 
     def patched(self, id: str) -> bool:
+        if not self._x.live:
+            raise Halt
         if id not in self._patches:
             key = f"patched:{id}"
             recorded = self._x.replay.outcomes.get(key)
@@ -91,7 +94,8 @@ class Stepping:
         return self._patches[id]
 
     def progress(self, text: str, fraction: float | None) -> None:
-        self._x.tell_progress(text, fraction)
+        if self._x.live:
+            self._x.tell_progress(text, fraction)
 
     def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
         return named_branch(self.root, running_task(), name)
@@ -186,10 +190,11 @@ class Stepping:
             self._x.lose()
         except Unstorable:
             self._x.end(endings.unstorable(self.seen))
-
-        except Exception as error:  # noqa: BLE001 - the agent has to hear of it, whatever it is
+        except BaseException as error:
+            if is_ours(error):
+                raise
             if not asked.future.done():
-                asked.future.set_exception(error)
+                asked.future.set_exception(presentable(error))
 
     def _worked(self, key: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:
@@ -262,7 +267,11 @@ class Stepping:
         error = error_from(record, asked.key)
         tool = step.tool if isinstance(step, Work) else None
         if tool is not None and tool.fallback is not None and isinstance(step, Work):
-            self._fall_back(asked, tool_call(tool.fallback, step.args, step.kwargs, None))
+            self._degrade(tool.name)
+            try:
+                self._fall_back(asked, tool_call(tool.fallback, step.args, step.kwargs, None))
+            except Misuse as misuse:
+                asked.future.set_exception(misuse)
         elif tool is not None and tool.optional:
             self._degrade(tool.name)
             asked.future.set_result(Missing(tool.name, str(error)))
@@ -271,8 +280,8 @@ class Stepping:
 
     def _fall_back(self, asked: Asked, work: Work) -> None:
         """The same question to the tool that stands in; a step of its own, after the failed one."""
-        self._degrade(asked.step.name)
-        standing_in = Asked(f"{asked.key}/{work.name}", work, asked.future, self._fingerprint(work))
+        key = f"{asked.key}/{work.name}"
+        standing_in = Asked(key, work, asked.future, self._fingerprint(work))
         self._admit(standing_in)
 
     def _degrade(self, name: str) -> None:
@@ -283,7 +292,7 @@ class Stepping:
 
     async def _sleep(self, asked: Asked, step: Sleep) -> Outcome | Wait:
         due = await self._due(asked, step.seconds, "timer.started")
-        if due <= self._x.port.now():
+        if self._is_over(asked, due):
             return self._outcome(asked, "timer.fired", None)
         return Wait(asked.key, "timer", due)
 
@@ -292,12 +301,15 @@ class Stepping:
         if message is not None:
             return self._received(asked, "event.received", message)
         due = await self._due(asked, step.timeout, "event.awaited")
-        if step.timeout is not None and due <= self._x.port.now():
+        if step.timeout is not None and self._is_over(asked, due):
             text = f"No event “{step.name}” came within {step.timeout:g} s."
             return self._outcome(asked, "event.expired", error_record("event_timeout", text))
         return Wait(
             asked.key, "event", due if step.timeout is not None else None, step.name, step.name
         )
+
+    def _is_over(self, asked: Asked, due: datetime) -> bool:
+        return asked.key in self._fired or due <= self._x.port.now()
 
     async def _due(self, asked: Asked, seconds: float | None, kind: str) -> datetime:
         """When the wait ends; recorded, so that a restart does not begin it anew."""
@@ -306,7 +318,7 @@ class Stepping:
             return datetime.fromisoformat(str((begun.meta or {})["due"]))
         now = self._x.port.now()
         due = now + timedelta(seconds=seconds or 0.0)
-        if seconds is None or seconds > LINGER_SECONDS:
+        if seconds is None or seconds > self._x.linger_seconds:
             meta: dict[str, object] = {"type": asked.step.type, "due": due.isoformat()}
             entry = Entry(asked.key, Phase.INTENT, kind, asked.step.name, now, n=1, meta=meta)
             self._x.watch(self._x.numbers.append([entry]))
@@ -338,9 +350,13 @@ class Stepping:
         self.waits.add(wait)
         if wait.due is not None:
             seconds = (wait.due - self._x.port.now()).total_seconds()
-            if seconds <= LINGER_SECONDS * 2:
-                self._x.later(max(0.0, seconds), lambda: self._wake(wait))
+            self._x.later(max(0.0, seconds), lambda: self._fire(wait))
         if wait.message and any(m.name == wait.message for m in self._x.replay.messages):
+            self._wake(wait)
+
+    def _fire(self, wait: Wait) -> None:
+        if self.waits.get(wait.key) is wait:
+            self._fired.add(wait.key)
             self._wake(wait)
 
     def _wake(self, wait: Wait) -> None:
@@ -352,7 +368,7 @@ class Stepping:
     def receive(self, messages: list[Message], seen: int) -> None:
         """Take in messages and wake what waits for them."""
         fresh = [m for m in messages if m.n > self.seen]
-        self.seen = max(self.seen, seen)
+        self.seen = max([self.seen, seen, *(m.n for m in fresh)])
         self._x.replay.add_messages(fresh)
         for message in fresh:
             wait = self.waits.waiting_for(message.name)
@@ -396,8 +412,8 @@ class Stepping:
 
     def _cancel_work(self, key: str) -> None:
         self.waits.drop(key)
-        flight = self._x.attempts.flights.get(key)
-        if key in self._tasks and not (flight and flight.acting):
+        self._x.attempts.unwanted.add(key)
+        if key in self._tasks and not self._is_acting(key):
             self._tasks[key].cancel()
 
     def cut(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import ctypes
 import queue
@@ -14,6 +15,10 @@ STOP_GRACE_SECONDS = 1.0
 
 class AttemptOver(BaseException):
     """Raised inside a plain tool whose time is over."""
+
+
+class Abandoned(TimeoutError):
+    """A call was given up while its thread goes on: it may still act."""
 
 
 class Job:
@@ -28,6 +33,7 @@ class Job:
         self.value: object = None
         self.error: BaseException | None = None
         self.abandoned = False
+        self.over = False
 
     def run(self) -> None:
         try:
@@ -54,10 +60,14 @@ class Job:
 class Threads:
     """Daemon threads, made on demand and reused; a stuck one is counted and replaced."""
 
-    def __init__(self, name: str = "agentops-call") -> None:
-        self._name = name
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    def __init__(
+        self, name: str = "agentops-call", tidy: Callable[[], object] | None = None
+    ) -> None:
+        """``tidy`` is called in the thread after each call, to drop what the call left there."""
+        self._name, self._tidy = name, tidy
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._idle = 0
+        self._closed = False
         self._lock = threading.Lock()
         self.leaked = 0
 
@@ -67,19 +77,44 @@ class Threads:
         with self._lock:
             fresh = self._idle == 0
             self._idle -= 0 if fresh else 1
-        self._jobs.put(job)
+            self._jobs.put(job)
         if fresh:
             threading.Thread(target=self._work, name=self._name, daemon=True).start()
         return job
 
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            job.run()
+        while (job := self._jobs.get()) is not None:
+            try:
+                job.run()
+            except AttemptOver:
+                """The interruption came a moment after the call had ended."""
+            if self._tidy is not None:
+                with contextlib.suppress(Exception):
+                    self._tidy()
             with self._lock:
+                job.over = True
                 self.leaked -= 1 if job.abandoned else 0
+                if self._closed:
+                    return
                 self._idle += 1
             del job
+
+    def close(self) -> None:
+        """Let the threads end as soon as they are idle."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._idle):
+                self._jobs.put(None)
+            self._idle = 0
+
+    def abandon(self, job: Job) -> bool:
+        """Count the thread of ``job`` as lost until it comes back. False: it is back already."""
+        with self._lock:
+            if job.over or job.abandoned:
+                return job.abandoned
+            job.abandoned = True
+            self.leaked += 1
+            return True
 
     async def run(
         self, call: Callable[[], object], *, timeout: float | None, give_up: Callable[[], None]
@@ -102,24 +137,26 @@ class Threads:
         try:
             await asyncio.wait_for(asyncio.shield(future), timeout)
         except (TimeoutError, asyncio.CancelledError) as error:
-            await self._stop(job, future, give_up)
+            lost = await self._stop(job, future, give_up)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise TimeoutError(f"No result within {timeout:g} s.") from None
+            kind = Abandoned if lost else TimeoutError
+            raise kind(f"No result within {timeout:g} s.") from None
         if job.error is not None:
             raise job.error
         return job.value
 
     async def _stop(
         self, job: Job, future: asyncio.Future[Job], give_up: Callable[[], None]
-    ) -> None:
+    ) -> bool:
+        """Make the call let go. True: it did not, and its thread is lost for now."""
         give_up()
         job.interrupt()
-        await asyncio.wait([future], timeout=STOP_GRACE_SECONDS)
-        if not future.done():
-            with self._lock:
-                job.abandoned = True
-                self.leaked += 1
+        try:
+            await asyncio.wait([future], timeout=STOP_GRACE_SECONDS)
+        finally:
+            lost = not future.done() and self.abandon(job)
+        return lost
 
 
 def _resolve(future: asyncio.Future[Job], job: Job) -> None:

@@ -119,7 +119,7 @@ class RunContext:
 
     def wait_event(self, name: str, *, timeout: float | None = None) -> Awaitable[object]:
         """Wait for an event sent to this run. Raises EventTimeout after ``timeout`` seconds."""
-        return self._backend.ask(steps.AwaitEvent(name, timeout))[1]
+        return self._backend.ask(steps.AwaitEvent(str(name), timeout))[1]
 
     async def spawn(
         self,
@@ -264,7 +264,7 @@ class SyncRunContext:
 
     def wait_event(self, name: str, *, timeout: float | None = None) -> object:
         """Wait for an event sent to this run. Raises EventTimeout after ``timeout`` seconds."""
-        return self._bridge.ask(steps.AwaitEvent(name, timeout))[1]
+        return self._bridge.ask(steps.AwaitEvent(str(name), timeout))[1]
 
     def spawn(
         self,

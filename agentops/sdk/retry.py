@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 
 from agentops.sdk.errors import AgentopsError, Fatal, OutcomeUnknown, Retryable, ToolError
 
+# Whatever a server asks for, a run looks again within a day.
+LONGEST_PAUSE_SECONDS = 86_400.0
+
 
 class Certainty(enum.Enum):
     """What is known after an attempt that did not return a result."""
@@ -36,7 +39,8 @@ class RetryPolicy:
     def delay(self, attempt: int, after: float | None, chance: random.Random) -> float:
         """Seconds to wait after failed ``attempt`` (1, 2, …)."""
         bound = min(self.cap_seconds, self.base_seconds * self.factor ** min(attempt - 1, 60))
-        return max(chance.uniform(0, bound), after or 0.0)
+        asked = after if after is not None and after > 0 else 0.0
+        return max(chance.uniform(0, bound), min(asked, LONGEST_PAUSE_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ _HOPELESS = (
     ImportError,
     NotImplementedError,
     RecursionError,
+    SystemExit,
     PermissionError,
     FileNotFoundError,
     IsADirectoryError,
@@ -78,6 +83,15 @@ _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ga
 _RETRY_STATUS = frozenset({408, 409, 425, 429})
 
 
+def told(error: BaseException) -> str:
+    """What an exception says, or its kind when it says nothing."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure itself
+        text = ""
+    return text or type(error).__name__
+
+
 def judge(error: BaseException) -> Failure:
     """What an exception of an attempt means.
 
@@ -86,7 +100,7 @@ def judge(error: BaseException) -> Failure:
     matters only for ``once`` tools; for others ``retry`` decides.
     """
     kind = type(error).__name__
-    message = str(error) or kind
+    message = told(error)
     if isinstance(error, Retryable):
         return Failure(error.code, message, kind, True, Certainty.NOT_DONE, error.after)
     if isinstance(error, OutcomeUnknown):
@@ -145,6 +159,6 @@ def _retry_after(error: BaseException) -> float | None:
 def _seconds_until(http_date: str) -> float | None:
     try:
         due = parsedate_to_datetime(http_date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (due - datetime.now(due.tzinfo)).total_seconds())

@@ -122,7 +122,7 @@ def inline_step(
         raise Misuse(f"{fn.name} is a tool; call it with ctx.call({fn.name}, …).")
     return Work(
         type="step",
-        name=name or str(getattr(fn, "__name__", "step")),
+        name=str(name or getattr(fn, "__name__", "step")),
         fn=fn,
         args=args,
         kwargs=kwargs,

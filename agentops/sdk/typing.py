@@ -56,7 +56,7 @@ def _identity(value: object) -> object:
 def _restore(adapter: TypeAdapter[object], value: object) -> object:
     try:
         return adapter.validate_python(value)
-    except ValidationError:
+    except Exception:  # noqa: BLE001 - an author's validator may raise anything: the plain data stands
         return value
 
 
