@@ -24,12 +24,12 @@ _Args = TypeVarTuple("_Args")
 class Activity:
     """Whether the tasks of one agent have something to run."""
 
-    __slots__ = ("_armed", "_loop", "_nobody", "_on_quiet", "busy")
+    __slots__ = ("_again", "_armed", "_inside", "_loop", "_nobody", "_on_quiet", "busy")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_quiet: Callable[[], None]) -> None:
         self._loop = loop
         self._on_quiet = on_quiet
-        self._armed = False
+        self._armed = self._inside = self._again = False
         self._nobody = Context()
         self.busy = True
 
@@ -37,12 +37,14 @@ class Activity:
         """Call back as soon as the agent is quiet: at once, if it still is since the last time."""
         if self._armed:
             return
-        if not self.busy:
-            self._on_quiet()
-            return
-        self._armed = True
-        self.busy = False
-        self._loop.call_soon(self._check, context=self._nobody)
+        if self.busy:
+            self._armed = True
+            self.busy = False
+            self._loop.call_soon(self._check, context=self._nobody)
+        elif self._inside:
+            self._again = True
+        else:
+            self._tell()
 
     def _check(self) -> None:
         if self.busy:
@@ -50,7 +52,19 @@ class Activity:
             self._loop.call_soon(self._check, context=self._nobody)
         else:
             self._armed = False
-            self._on_quiet()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say that the agent is quiet, as often as that is asked for; never within itself."""
+        self._inside = self._again = True
+        try:
+            while self._again and not self._armed and not self.busy:
+                self._again = False
+                self._on_quiet()
+        finally:
+            self._inside = False
+        if self._again:
+            self.arm()
 
 
 class QuietLoop(asyncio.SelectorEventLoop):
