@@ -300,7 +300,7 @@ def test_keys_stay_short_enough_for_the_database_however_deep_the_branches() -> 
 
 @agent
 async def names_with_numbers(ctx: RunContext) -> object:
-    return await ctx.step(lambda: 1, name=5, id=7)  # type: ignore[arg-type]
+    return await ctx.step(lambda: 1, name=5, id=7)  # type: ignore[call-overload]
 
 
 def test_names_and_ids_that_are_not_text_are_made_text() -> None:
