@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 
 from benchmarks.ours import processes
@@ -50,43 +49,40 @@ async def _restarted(system: Agentops, log: str, runs: int) -> dict[str, float]:
         await system.start_worker()
 
     try:
-        return await recovery.crash_and_recover(log, runs, lambda: _kill(system), restart)
+        return await recovery.crash_and_recover(log, runs, lambda: _kill(system, 0), restart)
     finally:
         await system.close()
 
 
 async def _taken_over(system: Agentops, log: str, runs: int) -> dict[str, float]:
-    """The second worker runs already and is no successor: it may only go by the lease."""
+    """Two workers share the runs; the one with more of them dies and is not started again.
+
+    The other runs already, so it may go by nothing but the lease.
+    """
     os.environ["AGENTOPS_LEASE_SECONDS"] = str(LEASE_SECONDS)
     os.environ["AGENTOPS_HEARTBEAT_SECONDS"] = "1"
     await system.boot(64)
-    await _start(system, log, runs)
-    # Started once the first has every run, or the two would share them.
-    await _until_all_begun(log, runs)
     await system.start_worker()
+    await _start(system, log, runs)
 
     async def nothing() -> None:
         await asyncio.sleep(0)
 
     try:
-        return await recovery.crash_and_recover(log, runs, lambda: _kill(system), nothing)
+        return await recovery.crash_and_recover(
+            log, runs, lambda: _kill(system, system.busiest_worker()), nothing
+        )
     finally:
         await system.close()
         del os.environ["AGENTOPS_LEASE_SECONDS"], os.environ["AGENTOPS_HEARTBEAT_SECONDS"]
 
 
 async def _start(system: Agentops, log: str, runs: int) -> None:
-    specs = recovery.specs(log, runs)
-    await system.in_thread(lambda: [system.start("bench-recovery", {"spec": s}) for s in specs])
+    given = [{"spec": spec} for spec in recovery.specs(log, runs)]
+    await system.start_all("bench-recovery", given)
 
 
-async def _until_all_begun(log: str, runs: int) -> None:
-    deadline = time.monotonic() + 30
-    while len({line.run for line in recovery.read(log)}) < runs and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
-
-
-def _kill(system: Agentops) -> None:
-    worker = system.workers.pop(0)
+def _kill(system: Agentops, number: int) -> None:
+    worker = system.workers.pop(number)
     worker.kill()
     worker.wait()

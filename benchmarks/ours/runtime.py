@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,10 @@ from runs import services
 from runs.models import Journal, Phase, Run
 
 R = TypeVar("R")
-POLL_SECONDS = 0.01
+T = TypeVar("T")
+CALLERS = 8
+# Asking whether runs have ended must cost little beside what is measured.
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.005, 0.04
 
 
 class Agentops:
@@ -36,8 +40,8 @@ class Agentops:
         self.queue = f"bench-{os.getpid()}"
         self.log = folder / "worker.log"
         self.workers: list[subprocess.Popen[bytes]] = []
-        # Services are synchronous; one thread keeps one database connection.
-        self._thread = ThreadPoolExecutor(1)
+        # Services are synchronous; as in a web process several threads call them.
+        self._threads = ThreadPoolExecutor(CALLERS)
         self._concurrency = 64
         self._waiting: list[Run] = []
 
@@ -75,7 +79,7 @@ class Agentops:
 
     async def in_thread(self, call: Callable[[], R]) -> R:
         """Calls a service."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def start(self, agent: str, given: dict[str, Any]) -> Run:
         """Starts a run; call it in the thread."""
@@ -83,23 +87,30 @@ class Agentops:
             agent=agent, input=given, owner=None, started_by="bench", queue=self.queue
         ).run
 
+    async def start_all(self, agent: str, given: Sequence[dict[str, Any]]) -> list[Run]:
+        """Starts many runs as fast as this process can."""
+        return await self._each(partial(self.start, agent), given)
+
+    async def _each(self, call: Callable[[T], R], things: Sequence[T]) -> list[R]:
+        return await asyncio.to_thread(lambda: list(self._threads.map(call, things)))
+
     async def run(self, body: str, spec: Spec) -> Any:
         return (await self.run_all(body, [spec]))[0]
 
     async def run_all(self, body: str, specs: Sequence[Spec]) -> list[Any]:
-        runs = await self.in_thread(
-            lambda: [self.start("bench-body", {"body": body, "spec": spec}) for spec in specs]
-        )
-        return await self.results([run.pk for run in runs])
+        given = [{"body": body, "spec": spec} for spec in specs]
+        return await self.results([run.pk for run in await self.start_all("bench-body", given)])
 
     async def results(self, ids: Sequence[int]) -> list[Any]:
         """What the runs returned, once all of them have ended."""
-        left = "SELECT count(*) FROM run WHERE id = ANY(%s) AND finished_at IS NULL"
+        left = "SELECT EXISTS (SELECT 1 FROM run WHERE id = ANY(%s) AND finished_at IS NULL)"
         found = "SELECT run_id, output_codec, output FROM run_payload WHERE run_id = ANY(%s)"
-        async with await self._connection() as connection:
-            while (await (await connection.execute(left, [list(ids)])).fetchone()) != (0,):
-                await asyncio.sleep(POLL_SECONDS)
-            rows = await (await connection.execute(found, [list(ids)])).fetchall()
+        pause = FIRST_POLL_SECONDS
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            while connection.execute(left, [list(ids)], prepare=True).fetchone() != (False,):
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LAST_POLL_SECONDS)
+            rows = connection.execute(found, [list(ids)]).fetchall()
         outputs = {
             run: codec.decode(how, bytes(data)) for run, how, data in rows if how is not None
         }
@@ -111,28 +122,31 @@ class Agentops:
         )
 
     async def suspend(self, count: int) -> None:
-        self._waiting = await self.in_thread(
-            lambda: [self.start("bench-wait", {}) for _ in range(count)]
-        )
+        self._waiting = await self.start_all("bench-wait", [{}] * count)
         query = "SELECT count(*) FROM run WHERE status = 'waiting' AND waiting_for = 'event'"
         while self._scalar(query) < count:
             await asyncio.sleep(0.1)
 
     async def wake(self) -> int:
-        await self.in_thread(lambda: [_signal(run) for run in self._waiting])
+        await self._each(_signal, self._waiting)
         return len(await self.results([run.pk for run in self._waiting]))
 
     def worker_pid(self) -> int:
         return self.workers[0].pid
+
+    def busiest_worker(self) -> int:
+        """Which of our worker processes holds most runs now."""
+        held = (
+            "SELECT w.pid FROM run r JOIN worker w ON w.id = r.worker_id WHERE r.status = 'running'"
+        )
+        pid = self._scalar(f"{held} GROUP BY w.pid ORDER BY count(*) DESC LIMIT 1")
+        return next(n for n, worker in enumerate(self.workers) if worker.pid == pid)
 
     def _scalar(self, query: str) -> int:
         with psycopg.connect(self._url, autocommit=True) as connection:
             row = connection.execute(query.encode()).fetchone()
         assert row is not None
         return int(row[0])
-
-    async def _connection(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(self._url, autocommit=True)
 
 
 def _signal(run: Run) -> None:
