@@ -173,12 +173,13 @@ def _deliver(
     run_id: int, name: str, payload: object, sender: str, dedup_key: str | None
 ) -> store.Arrival | None:
     encoded = _encoded(payload)
-    with _change() as cursor:
+    # One statement commits by itself; a transaction around it would cost two more round trips.
+    with connection.cursor() as cursor:
         arrival = store.signal(
             cursor, run_id=run_id, name=name, payload=encoded, sender=sender, dedup_key=dedup_key
         )
-        if arrival is not None and arrival.ready:
-            bell.ring(queue=arrival.queue)
+    if arrival is not None and arrival.ready:
+        bell.ring(queue=arrival.queue)
     return arrival
 
 
