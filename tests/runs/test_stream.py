@@ -57,6 +57,8 @@ def run(owner: User) -> Run:
 async def _hub_ends() -> AsyncGenerator[None, None]:
     yield
     await hub().close()
+    # What the tests did in the thread for synchronous code.
+    await sync_to_async(lambda: connection.close())()
 
 
 def sessions() -> int:
