@@ -13,9 +13,10 @@ from tests.runs.fake_worker import FakeWorker
 
 @pytest.fixture(autouse=True)
 def _agents() -> Iterator[None]:
+    before = catalog.catalog()
     catalog.configure(("tests.runs.agents",))
     yield
-    catalog._catalog = None
+    catalog._catalog = before
 
 
 @pytest.fixture
