@@ -5,7 +5,7 @@ check: ; bin/check
 
 bench: ; . bin/environment && environment --dev && .venv/bin/python -m benchmarks
 
-chaos: ; bin/test -m chaos --chaos-seconds=600 tests/crash
+chaos: ; . bin/environment && environment --dev && .venv/bin/python -m tests.chaos --seconds 600
 
 docs: ; bin/test tests/docs
 
