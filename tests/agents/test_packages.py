@@ -121,7 +121,8 @@ def test_two_copies_in_one_folder_contradict_each_other() -> None:
     [found] = packages.duplicates(copies)
 
     assert found.sentence == (
-        "/site has metadata of 1.0 and of 2.0; only one can be true. Also installed: 1.0 in /other."
+        "/site holds a-1.0.dist-info, a-2.0.dist-info; only one of them can be true. "
+        "Also installed: 1.0 in /other."
     )
 
 

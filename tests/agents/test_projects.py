@@ -111,6 +111,16 @@ def test_files_that_cannot_be_read_are_noted_and_not_fatal(tmp_path: Path) -> No
     assert "setup.py was not run" in project.notes[2]
 
 
+def test_a_file_that_leads_outside_the_project_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:x:0\n")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "requirements.txt").symlink_to("../secret")
+
+    project = read(tmp_path / "p")
+
+    assert project.notes == ("requirements.txt leads outside the project and was not read.",)
+
+
 def test_an_open_requirement_without_a_lock_is_unpinned() -> None:
     asked = declared("a>=1", "b==1.0", "c==1.*", "d===x", "e @ https://x/e.whl#sha256=00")
     project = Project("/p", declared=asked)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from agentops.agents.dependency_audit.reading import read_distribution
@@ -62,6 +63,22 @@ def test_a_folder_that_vanishes_is_broken_not_fatal(tmp_path: Path) -> None:
     assert read(tmp_path / "gone-1.0.dist-info").problems == (
         "gone-1.0.dist-info has no METADATA file.",
     )
+
+
+def test_a_pipe_in_place_of_metadata_is_not_opened(tmp_path: Path) -> None:
+    folder = install(tmp_path, "a", "1")
+    (folder / "METADATA").unlink()
+    os.mkfifo(folder / "METADATA")
+
+    assert read(folder).problems == ("METADATA is not a file.",)
+
+
+def test_giant_metadata_are_not_read(tmp_path: Path) -> None:
+    folder = install(tmp_path, "a", "1")
+    with (folder / "METADATA").open("r+b") as file:
+        file.truncate(33 * 1024 * 1024)
+
+    assert read(folder).problems == ("METADATA is larger than 32 MB.",)
 
 
 def test_what_an_interrupted_installation_left_is_named(tmp_path: Path) -> None:

@@ -219,6 +219,9 @@ def _text(reading: _Reading, file: Path) -> str | None:
     if not file.is_file():
         return None
     try:
+        if not file.resolve().is_relative_to(reading.root.resolve()):
+            reading.notes.append(f"{file.name} leads outside the project and was not read.")
+            return None
         if file.stat().st_size > _MAX_BYTES:
             reading.notes.append(f"{file.name} is larger than 32 MB and was not read.")
             return None

@@ -79,14 +79,14 @@ def duplicates(distributions: Iterable[Distribution]) -> Iterator[Finding]:
 def _about_copies(first: Distribution, *others: Distribution) -> str:
     """One folder can hold only one copy, whatever its metadata say; of several the first counts."""
     folder = PurePath(first.path).parent
-    beside = [o.version for o in others if PurePath(o.path).parent == folder]
+    beside = [o.label for o in others if PurePath(o.path).parent == folder]
     elsewhere = [o for o in others if PurePath(o.path).parent != folder]
     rest = ", ".join(f"{o.version} in {PurePath(o.path).parent}" for o in elsewhere)
     if not beside:
         return f"Python imports {first.version}; also installed: {rest}."
-    versions = f"{first.version} and of {', '.join(beside)}"
+    labels = ", ".join((first.label, *beside))
     more = f" Also installed: {rest}." if rest else ""
-    return f"{folder} has metadata of {versions}; only one can be true.{more}"
+    return f"{folder} holds {labels}; only one of them can be true.{more}"
 
 
 def broken(distributions: Iterable[Distribution]) -> Iterator[Finding]:

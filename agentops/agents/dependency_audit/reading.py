@@ -20,6 +20,7 @@ from agentops.agents.dependency_audit.records import Distribution
 
 _KEPT_CHARACTERS = 4000
 _FILE_HEAD_BYTES = 8000
+_MAX_BYTES = 32 * 1024 * 1024
 _LICENCE_FILE = re.compile(r"^(licen[cs]e|copying|unlicense)", re.IGNORECASE)
 _LICENCE_CLASSIFIER = "License :: "
 
@@ -35,6 +36,8 @@ def read_distribution(path: str) -> Distribution:
     label = place.name
     if label.startswith("~"):
         return Distribution(path, problems=(f"{label} was left by an interrupted installation.",))
+    if odd := _odd_file(place):
+        return _nameless(place, odd)
     found = importlib.metadata.Distribution.at(place)
     try:
         metadata, requires = _fields(found), found.requires or []
@@ -43,6 +46,18 @@ def read_distribution(path: str) -> Distribution:
     if metadata is None:
         return _nameless(place, _why_nothing(place))
     return _record(place, found, metadata, requires)
+
+
+def _odd_file(place: Path) -> str:
+    """What forbids to open the metadata: a pipe would block for ever, a giant fill the memory."""
+    for file in (place / "METADATA", place / "PKG-INFO", place):
+        if file.is_dir() or not file.exists():
+            continue
+        if not file.is_file():
+            return f"{file.name} is not a file."
+        if file.stat().st_size > _MAX_BYTES:
+            return f"{file.name} is larger than 32 MB."
+    return ""
 
 
 def _fields(found: importlib.metadata.Distribution) -> Message | None:
