@@ -24,7 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),
     path("settings/theme/", shell.theme, name="theme"),
     path("system/gallery/", gallery.gallery, name="gallery"),
-    path("api/v1/", include("agentops.api.urls")),
+    path("api/v1/", include(("agentops.api.urls", "api"))),
     path("admin/", admin.site.urls),
 ]
 

@@ -28,3 +28,7 @@ def test_gallery(operator: User) -> None:
     client = Client()
     client.force_login(operator)
     assert client.get("/system/gallery/").status_code == 200
+
+
+def test_after_sign_in_one_lands_on_the_runs(page: Client) -> None:
+    assert page.get("/", follow=True).redirect_chain == [("/runs/", 302)]
