@@ -291,7 +291,8 @@ def _check_key(key: str | None) -> None:
 
 def _title(definition: AgentDefinition, arguments: dict[str, object]) -> str:
     try:
-        return str(definition.title_for(arguments))
+        title = str(definition.title_for(arguments))
+        return title.replace("\0", "").encode(errors="replace").decode()
     except Exception:  # an author's function may raise anything; a title is not worth a run
         log.exception("run.untitled", agent=definition.name)
         return ""

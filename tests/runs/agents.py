@@ -30,6 +30,12 @@ def _no_title(value: object) -> str:
     raise ZeroDivisionError
 
 
+@agent(name="odd-title", version="1", title=lambda value: "a\0b\ud800")
+async def odd_title(ctx: RunContext, value: object = None) -> object:
+    """Its title holds what PostgreSQL does not store."""
+    return value
+
+
 @agent(name="bad-title", version="1", title=_no_title)
 async def bad_title(ctx: RunContext, value: object = None) -> object:
     """Its title function is broken."""

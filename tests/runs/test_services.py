@@ -132,6 +132,7 @@ def test_wrong_input_is_named_by_its_path(owner: User) -> None:
 
 def test_a_broken_title_costs_nothing_but_the_title(owner: User) -> None:
     assert start(owner, agent="bad-title").title == ""
+    assert start(owner, agent="odd-title").title == "ab?"
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])

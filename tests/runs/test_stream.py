@@ -58,7 +58,11 @@ async def _hub_ends() -> AsyncGenerator[None, None]:
     yield
     await hub().close()
     # What the tests did in the thread for synchronous code.
-    await sync_to_async(lambda: connection.close())()
+    await sync_to_async(_let_go)()
+
+
+def _let_go() -> None:
+    connection.close()
 
 
 def sessions() -> int:
