@@ -53,11 +53,12 @@ def test_mail_is_tried(settings: Settings) -> None:
 
 @pytest.mark.django_db
 def test_every_finding_that_is_not_well_says_what_to_do() -> None:
+    before = catalog.catalog().modules
     catalog.configure(("no_such_module",))
     try:
         found = list(diagnosis.findings())
     finally:
-        catalog.configure(())
+        catalog.configure(before)
     assert [
         finding.what for finding in found if finding.level == "problem" and not finding.remedy
     ] == []

@@ -25,9 +25,10 @@ OUTPUT = {
 
 @pytest.fixture(autouse=True)
 def _samples() -> Iterator[None]:
+    before = catalog.catalog().modules
     catalog.configure(("agentops.agents.dependency_audit",))
     yield
-    catalog._catalog = None
+    catalog.configure(before)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from agentops.sdk import catalog
 
 @pytest.fixture(autouse=True)
 def _agents() -> Iterator[None]:
+    before = catalog.catalog().modules
     catalog.configure(("tests.runs.agents",))
     yield
-    catalog._catalog = None
+    catalog.configure(before)
 
 
 @pytest.fixture

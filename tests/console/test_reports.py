@@ -119,6 +119,14 @@ def test_the_page_of_a_run_leads_to_its_report(page: Client, audited: Run) -> No
     assert f'href="/reports/{audited.public_id}/"' in html
 
 
+def test_a_run_that_goes_on_does_not_offer_its_report_yet(page: Client, audited: Run) -> None:
+    Run.objects.filter(pk=audited.pk).update(
+        status=RunStatus.QUEUED, stop_reason="", finished_at=None, ready_at=audited.created_at
+    )
+
+    assert "wrote a report" not in page.get(f"/runs/{audited.public_id}/").content.decode()
+
+
 def test_an_enormous_report_is_not_drawn(page: Client, audited: Run) -> None:
     (reports.folder_of(audited.public_id) / "audit.md").write_text("x" * (2 * 1024 * 1024 + 1))
 
