@@ -19,6 +19,7 @@ from agentops.launcher.valkey import Valkey
 
 _POLL_SECONDS = 0.05
 _CHECK_SECONDS = 60
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DEMO = ".venv/bin/python manage.py demo"
 
 
@@ -179,6 +180,8 @@ class Supervisor:
                 f"Sign in as {first['username']} with the password {first['password']} "
                 "(once: you choose your own then)"
             )
+        if self.options.host not in _LOOPBACK and "ALLOWED_HOSTS" not in os.environ:
+            self.output.say("Others are refused until ALLOWED_HOSTS names this machine.")
         elsewhere = self.home.folder != PROJECT / "var"
         told = f"AGENTOPS_DATA={self.home.folder} " if elsewhere else ""
         self.output.say(f"Try an agent on this machine: {told}{_DEMO}")
