@@ -36,7 +36,7 @@ class Socket(ApplicationCommunicator):
 
     def __init__(self, application: Any, scope: dict[str, Any]) -> None:
         known = {"type": "websocket", "path": "/live/", "query_string": b"", "headers": []}
-        super().__init__(application, {**known, "subprotocols": [], **scope})
+        super().__init__(application, {**known, "subprotocols": [], **scope})  # type: ignore[no-untyped-call]
 
     @classmethod
     def of(cls, user: User, session: SessionStore) -> Socket:
@@ -47,8 +47,8 @@ class Socket(ApplicationCommunicator):
 
     async def connect(self) -> bool:
         """Whether it was accepted."""
-        await self.send_input({"type": "websocket.connect"})
-        answer: dict[str, Any] = await self.receive_output(3)
+        await self.send_input({"type": "websocket.connect"})  # type: ignore[no-untyped-call]
+        answer: dict[str, Any] = await self.receive_output(3)  # type: ignore[no-untyped-call]
         return bool(answer["type"] == "websocket.accept")
 
     async def opened(self) -> Socket:
@@ -57,25 +57,25 @@ class Socket(ApplicationCommunicator):
         return self
 
     async def disconnect(self) -> None:
-        await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(3)
+        await self.send_input({"type": "websocket.disconnect", "code": 1000})  # type: ignore[no-untyped-call]
+        await self.wait(3)  # type: ignore[no-untyped-call]
 
     async def send_text(self, text: str) -> None:
-        await self.send_input({"type": "websocket.receive", "text": text})
+        await self.send_input({"type": "websocket.receive", "text": text})  # type: ignore[no-untyped-call]
 
     async def say(self, **said: Any) -> None:
         await self.send_text(json.dumps(said))
 
     async def frames(self, timeout: float = 3) -> Frames:
         """The next message."""
-        message = await self.receive_output(timeout)
+        message = await self.receive_output(timeout)  # type: ignore[no-untyped-call]
         assert message["type"] == "websocket.send", message
         frames: Frames = json.loads(message["text"])
         return frames
 
     async def closed(self) -> int:
         """The code the server closed it with."""
-        message = await self.receive_output(3)
+        message = await self.receive_output(3)  # type: ignore[no-untyped-call]
         assert message["type"] == "websocket.close"
         code: int = message["code"]
         return code
@@ -87,3 +87,7 @@ class Socket(ApplicationCommunicator):
             while not enough(got):
                 got += await self.frames(timeout)
         return got
+
+    async def is_silent(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        return bool(await self.receive_nothing(seconds))  # type: ignore[no-untyped-call]

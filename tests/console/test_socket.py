@@ -118,7 +118,7 @@ async def test_a_stranger_is_refused_at_watch(tab: Socket, stranger: User) -> No
         {"do": "bye", "topic": f"run:{story.run.public_id}", "code": 4403}
     ]
     await done(lambda: goes_on(story, 1))
-    assert await tab.receive_nothing(1)
+    assert await tab.is_silent(1)
 
 
 async def test_a_right_that_is_lost_stops_the_news_at_send(
@@ -131,7 +131,7 @@ async def test_a_right_that_is_lost_stops_the_news_at_send(
     for watched in hub()._runs.values():
         watched.run.owner_id = stranger.pk
     await done(lambda: goes_on(story, 2))
-    assert await tab.receive_nothing(1)
+    assert await tab.is_silent(1)
 
 
 async def test_signing_out_closes_the_socket(ana: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ async def test_a_list_does_not_tell_of_other_peoples_runs(
     await tab.say(do="watch", topic="runs", query="", after=0, ids=[theirs.run.public_id])
     await done(lambda: theirs.ends(RunStatus.SUCCEEDED, "completed").save())
     await done(lambda: bell.hint_now([[theirs.run.pk, 4]]))
-    assert await tab.receive_nothing(1.5)
+    assert await tab.is_silent(1.5)
 
 
 async def test_without_redis_the_hub_looks_every_second(
