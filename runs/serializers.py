@@ -228,17 +228,20 @@ class StepErrorSerializer(serializers.Serializer[Any]):
 class StepSerializer(serializers.Serializer[Any]):
     """A step, folded from its events."""
 
-    number = serializers.IntegerField()
-    key = serializers.CharField()
-    name = serializers.CharField()
-    type = serializers.CharField()
-    effect = serializers.CharField(allow_blank=True)
-    status = serializers.ChoiceField(StepStatus.choices)
-    attempts = serializers.IntegerField()
-    first_seq = serializers.IntegerField()
-    last_seq = serializers.IntegerField()
-    started_at = serializers.DateTimeField(allow_null=True)
-    ended_at = serializers.DateTimeField(allow_null=True)
+    number = serializers.IntegerField(source="step.number")
+    key = serializers.CharField(source="step.key")
+    name = serializers.CharField(source="step.name")
+    type = serializers.CharField(source="step.type")
+    effect = serializers.CharField(source="step.effect", allow_blank=True)
+    status = serializers.ChoiceField(StepStatus.choices, source="step.status")
+    attempts = serializers.IntegerField(source="step.tries")
+    first_seq = serializers.IntegerField(source="step.first_seq")
+    last_seq = serializers.IntegerField(source="step.last_seq")
+    started_at = serializers.DateTimeField(source="step.started_at")
+    ended_at = serializers.DateTimeField(source="step.ended_at", allow_null=True)
+    next_at = serializers.DateTimeField(
+        source="step.next_at", allow_null=True, help_text="When the next attempt is due."
+    )
     duration_ms = serializers.IntegerField(allow_null=True)
     preview = serializers.CharField(help_text="The beginning of its result in JSON.")
     error = StepErrorSerializer(allow_null=True)

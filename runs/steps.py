@@ -1,17 +1,17 @@
-"""The steps of a run, folded from its journal: one line per step key."""
+"""The steps of a run as a list: the timeline, with the beginning of each result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
 from django.db.models import F, Func, Value
 
-from runs.models import Journal, Phase, Run, RunStatus
-from runs.values import HEAD_BYTES, Stored, load_all, preview
+from runs import reading
+from runs.models import Journal, Phase, Run
+from runs.timeline import Step, Timeline
+from runs.values import HEAD_BYTES, preview
 
 
 class StepStatus(models.TextChoices):
@@ -27,128 +27,45 @@ class StepStatus(models.TextChoices):
     ABANDONED = "abandoned", "The run ended before it did."
 
 
-_WAITS = frozenset({"timer", "event", "child", "ask"})
-
-
-@dataclass
-class Step:
-    """One step of a run. ``number`` counts steps in the order in which they began."""
-
-    number: int
-    key: str
-    name: str
-    type: str = "step"
-    effect: str = ""
-    status: StepStatus = StepStatus.RUNNING
-    attempts: int = 1
-    first_seq: int = 0
-    last_seq: int = 0
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    duration_ms: int | None = None
-    preview: str = ""
-    error: dict[str, Any] | None = None
-    next_at: str | None = None
-    verdict: str = ""
-    _open_intents: set[int] = field(default_factory=set, repr=False)
-
-    def take(self, row: Journal) -> None:
-        """Add a line of the journal to what is known of the step."""
-        meta: dict[str, Any] = row.meta or {}
-        self.type = meta.get("type", self.type)
-        self.effect = meta.get("effect", self.effect)
-        self.attempts = max(self.attempts, row.n, int(meta.get("attempt") or 0))
-        self.last_seq = row.seq
-        self.error = meta.get("error", self.error)
-        self.next_at = meta.get("next_at")
-        self._weigh_intent(row)
-        if row.phase == Phase.OUTCOME:
-            self._end(row, meta)
-        elif row.phase in (Phase.FAILED, Phase.VOID):
-            self.status = StepStatus.RETRYING
-        elif row.phase in (Phase.STARTED, Phase.INTENT):
-            self.status = StepStatus.WAITING if self.type in _WAITS else StepStatus.RUNNING
-
-    def _weigh_intent(self, row: Journal) -> None:
-        if row.phase == Phase.INTENT:
-            self._open_intents.add(row.n)
-        elif row.phase in (Phase.FAILED, Phase.VOID):
-            self._open_intents.discard(row.n)
-        elif row.phase == Phase.OUTCOME:
-            self._open_intents.clear()
-
-    def _end(self, row: Journal, meta: dict[str, Any]) -> None:
-        failed = row.kind == "step.failed" or "error" in meta
-        self.status = StepStatus.FAILED if failed else StepStatus.COMPLETED
-        self.error = self.error if failed else None
-        self.verdict = meta.get("verdict", "")
-        self.started_at = row.started_at or self.started_at
-        self.ended_at = row.at
-        self.duration_ms = meta.get("duration_ms")
-        self.preview = preview(row.codec, getattr(row, "head", None))
-
-    def judge(self, run: Run) -> None:
-        """Correct the status of an unfinished step by what became of its run."""
-        if self.ended_at is not None or run.status == RunStatus.RUNNING:
-            return
-        if self._open_intents:
-            self.status = StepStatus.UNCERTAIN
-        elif run.is_final:
-            self.status = StepStatus.ABANDONED
-        elif self.status == StepStatus.RUNNING:
-            self.status = StepStatus.INTERRUPTED
-
-
-def steps(*, run: Run) -> list[Step]:
-    """All steps of a run in the order in which they began, without their values."""
-    head = Func(F("data"), Value(1), Value(HEAD_BYTES), function="substr")
-    rows = (
-        Journal.objects.filter(run=run)
-        .exclude(key__startswith="@")
-        .annotate(head=models.ExpressionWrapper(head, output_field=models.BinaryField()))
-        .defer("data", "input", "fingerprint")
-        .order_by("seq")
-    )
-    return fold(run, rows)
-
-
-def fold(run: Run, rows: Iterable[Journal]) -> list[Step]:
-    """The steps that lines of a journal tell of."""
-    found: dict[str, Step] = {}
-    for row in rows:
-        step = found.get(row.key)
-        if step is None:
-            step = found[row.key] = Step(
-                number=len(found) + 1,
-                key=row.key,
-                name=row.name,
-                first_seq=row.seq,
-                started_at=row.started_at or row.at,
-            )
-        step.take(row)
-    for step in found.values():
-        step.judge(run)
-    return list(found.values())
-
-
 @dataclass(frozen=True)
-class StepDetail:
-    """A step with its values and the lines it is made of."""
+class ListedStep:
+    """A step of the timeline. ``verdict`` is how a person settled it, if one did."""
 
     step: Step
-    input: object
-    output: object
-    rows: list[Journal]
+    preview: str = ""
+    verdict: str = ""
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why it failed."""
+        if self.step.error is None:
+            return None
+        code, message = self.step.error
+        return {"code": code, "message": message}
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From its beginning to its end, pauses included."""
+        if self.step.ended_at is None:
+            return None
+        return round((self.step.ended_at - self.step.started_at).total_seconds() * 1000)
 
 
-def step_detail(*, run: Run, key: str) -> StepDetail | None:
-    """Everything about one step, or None if the run has none with this key."""
-    rows = list(Journal.objects.filter(run=run, key=key).order_by("seq"))
-    folded = fold(run, rows)
-    if not folded:
-        return None
-    nothing: Stored = (None, None)
-    inputs = ((row.input_codec, row.input) for row in rows if row.input_codec is not None)
-    outcomes = ((row.codec, row.data) for row in rows if row.phase == Phase.OUTCOME)
-    values = load_all([next(inputs, nothing), next(outcomes, nothing)])
-    return StepDetail(folded[0], values[0], values[1], rows)
+def steps(*, run: Run) -> list[ListedStep]:
+    """All steps of a run in the order in which they began, without their values."""
+    ends = _ends(run)
+    return [
+        ListedStep(step, *ends.get(step.key, ())) for step in Timeline(reading.lines(run)).steps
+    ]
+
+
+def _ends(run: Run) -> dict[str, tuple[str, str]]:
+    """Preview and verdict of each outcome."""
+    beginning: Any = Func(F("data"), Value(1), Value(HEAD_BYTES), function="substr")
+    rows = Journal.objects.filter(run=run, phase=Phase.OUTCOME).values_list(
+        "key",
+        "codec",
+        models.ExpressionWrapper(beginning, output_field=models.BinaryField()),
+        "meta__verdict",
+    )
+    return {key: (preview(codec, head), verdict or "") for key, codec, head, verdict in rows}

@@ -88,6 +88,13 @@ class FakeWorker:
             },
         )
 
+    def is_unsure(self, run: Run, key: str) -> int:
+        """Promises to act, and does not know whether it did."""
+        self.intends(run, key)
+        return self.appends(
+            run, f"@step.uncertain/{key}", Phase.NOTE, n=self.last_seq(run), kind="step.uncertain"
+        )
+
     def suspends(self, run: Run, waiting_for: str, detail: str = "") -> Run:
         Run.objects.filter(pk=run.pk).update(
             status=RunStatus.WAITING,

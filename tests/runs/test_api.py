@@ -285,7 +285,7 @@ def test_a_signal_is_accepted_once(app: App, owner: User) -> None:
 
 def test_an_uncertain_step_is_listed_and_settled(app: App, owner: User, worker: FakeWorker) -> None:
     run = worker.claims(start(owner))
-    worker.intends(run, "team/pay#1")
+    worker.is_unsure(run, "team/pay#1")
     busy = app.post(f"runs/{run.public_id}/steps/team/pay%231/settle", {"verdict": "happened"})
     assert (busy.json()["code"], busy["Retry-After"]) == ("run_is_busy", "1")
     worker.suspends(run, "operator", "uncertain:team/pay#1")

@@ -13,7 +13,7 @@ from agentops.accounts.access import NotFound
 from agentops.accounts.models import User
 from agentops.sdk.codec import encode
 from runs import queries, services, steps, values
-from runs.models import Blob, Journal, Phase, Run
+from runs.models import Blob, Phase, Run
 from tests.runs.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.django_db
@@ -89,40 +89,31 @@ def test_a_preview_is_the_beginning_of_the_value(value: object) -> None:
         assert text.endswith("…")
 
 
-def test_steps_are_folded_from_the_journal(owner: User, worker: FakeWorker) -> None:
+def test_steps_are_listed_as_the_timeline_tells_them(owner: User, worker: FakeWorker) -> None:
     run = worker.claims(start(owner))
-    worker.appends(run, "look#1", value={"found": 3}, meta={"type": "tool", "duration_ms": 12})
+    worker.appends(run, "look#1", value={"found": 3}, meta={"type": "tool"})
     worker.appends(run, "try#1", Phase.FAILED, n=1, kind="step.retrying", meta={"attempt": 1})
     worker.appends(run, "try#1", Phase.STARTED, n=2, kind="step.started", meta={"attempt": 2})
-    worker.appends(run, "nap#1", Phase.STARTED, kind="timer.started", meta={"type": "timer"})
     error = {"code": "timeout", "message": "too slow"}
     worker.appends(run, "bad#1", kind="step.failed", meta={"error": error, "attempt": 4})
     worker.intends(run, "pay#1")
-    found = {step.key: step for step in steps.steps(run=run)}
-    assert [step.number for step in found.values()] == [1, 2, 3, 4, 5]
-    assert (found["look#1"].status, found["look#1"].preview) == ("completed", '{"found": 3}')
-    assert found["look#1"].duration_ms == 12
-    assert (found["try#1"].status, found["try#1"].attempts) == ("running", 2)
-    assert found["nap#1"].status == "waiting"
-    assert (found["bad#1"].status, found["bad#1"].error) == ("failed", error)
-    assert (found["pay#1"].status, found["pay#1"].effect) == ("running", "once")
+    found = {listed.step.key: listed for listed in steps.steps(run=run)}
+    assert [listed.step.number for listed in found.values()] == [1, 2, 3, 4]
+    look, tried, bad, pay = found.values()
+    assert (look.step.status, look.preview) == ("completed", '{"found": 3}')
+    assert look.duration_ms == 0
+    assert (tried.step.status, tried.step.tries, tried.duration_ms) == ("running", 2, None)
+    assert (bad.step.status, bad.error) == ("failed", error)
+    assert (pay.step.status, pay.step.effect, pay.error) == ("running", "once", None)
 
 
-def test_steps_without_a_worker_say_so(owner: User, worker: FakeWorker) -> None:
+def test_every_status_of_a_step_has_a_word(owner: User, worker: FakeWorker) -> None:
     run = worker.claims(start(owner))
     worker.appends(run, "look#1", Phase.STARTED, n=1, kind="step.started")
-    worker.intends(run, "pay#1")
-    worker.suspends(run, "operator", "uncertain:pay#1")
-    assert [s.status for s in steps.steps(run=run)] == ["interrupted", "uncertain"]
-    run = services.cancel_run(run=run, actor="x", by_operator=True)
-    assert [s.status for s in steps.steps(run=run)] == ["abandoned", "uncertain"]
-
-
-def test_a_step_shows_its_values_and_lines(owner: User, worker: FakeWorker) -> None:
-    run = worker.claims(start(owner))
-    seq = worker.appends(run, "look#1", value=[1, 2])
-    Journal.objects.filter(run=run, seq=seq).update(input_codec=0, input=b'{"q":"a"}')
-    detail = steps.step_detail(run=run, key="look#1")
-    assert detail is not None
-    assert (detail.input, detail.output, len(detail.rows)) == ({"q": "a"}, [1, 2], 1)
-    assert steps.step_detail(run=run, key="nothing#1") is None
+    worker.is_unsure(run, "pay#1")
+    run = services.cancel_run(
+        run=worker.suspends(run, "operator", "uncertain:pay#1"), actor="x", by_operator=True
+    )
+    statuses = [listed.step.status for listed in steps.steps(run=run)]
+    assert statuses == ["abandoned", "uncertain"]
+    assert set(statuses) <= set(steps.StepStatus.values)

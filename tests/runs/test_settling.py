@@ -54,7 +54,8 @@ def test_it_happened_records_the_result_and_goes_on(run: Run) -> None:
     assert row.meta["verdict"] == "happened"
     assert (row.meta["by"], row.meta["reference"]) == ("opal", "bank statement")
     assert kinds(run)[-2:] == ["step.settled", "run.resumed"]
-    assert [step.status for step in steps.steps(run=run)] == ["completed", "completed"]
+    assert [s.step.status for s in steps.steps(run=run)] == ["completed", "completed"]
+    assert steps.steps(run=run)[1].verdict == "happened"
 
 
 def test_unknown_is_told_to_the_agent_as_an_error(run: Run) -> None:
