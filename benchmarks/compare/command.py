@@ -28,6 +28,9 @@ def main() -> int:
     peers = _peers(asked)
     urls = {name: os.environ.get(name.upper(), "") for name in ("database_url", "redis_url")}
     with servers(**urls) as found:
+        if found.postgres_pids:
+            # The server is thrown away, and with it the database that is copied.
+            os.environ["BENCH_TEMPLATE"] = "bench_template"
         comparison = compared(asked.only, peers, found, rounds=asked.rounds, scale=asked.scale)
     kept = _keep(comparison, asked, peers)
     _print(comparison, peers, kept)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from benchmarks.rig.databases import temporary
+from benchmarks.rig.databases import made, named, temporary
 from benchmarks.rig.servers import Servers, servers
 
 NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "MEMORY")
@@ -26,9 +27,7 @@ def main() -> int:
             given = (tuple(asked.server_pid), tuple(asked.redis_pid))
             pids = (found.postgres_pids or given[0], found.redis_pids or given[1])
             known = Servers(found.database_url, found.redis_url, *pids)
-            with temporary(found.database_url, "agentops") as url:
-                prepare(known, url)
-                line = _measured(asked, known, url, Path(folder))
+            line = _on_a_database(asked, known, Path(folder))
     print(line)
     return 0
 
@@ -40,6 +39,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--server-pid", type=int, action="append", default=[])
     parser.add_argument("--redis-pid", type=int, action="append", default=[])
     return parser.parse_args()
+
+
+def _on_a_database(asked: argparse.Namespace, found: Servers, folder: Path) -> str:
+    """BENCH_TEMPLATE names a database that is migrated once and then copied."""
+    template = os.environ.get("BENCH_TEMPLATE", "")
+    if template and made(found.database_url, template):
+        _migrate(named(found.database_url, template))
+    with temporary(found.database_url, "agentops", template=template or "template1") as url:
+        if not template:
+            _migrate(url)
+        prepare(found, url)
+        return _measured(asked, found, url, folder)
 
 
 def _measured(asked: argparse.Namespace, found: Servers, url: str, folder: Path) -> str:
@@ -76,7 +87,12 @@ def prepare(found: Servers, url: str) -> None:
     }
     os.environ.pop("CELERY_BROKER_URL", None)
     import django
-    from django.core.management import call_command
 
     django.setup()
-    call_command("migrate", verbosity=0)
+
+
+def _migrate(url: str) -> None:
+    known = os.environ | {"DATABASE_URL": url.replace("postgresql://", "postgres://")}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run(command, cwd=root, env=known | {"AGENTOPS_DEBUG": "1"}, check=True)

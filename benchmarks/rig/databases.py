@@ -12,15 +12,25 @@ import psycopg
 
 
 @contextmanager
-def temporary(server_url: str, system: str) -> Iterator[str]:
-    """The address of a database on the server that is dropped at the end."""
+def temporary(server_url: str, system: str, *, template: str = "template1") -> Iterator[str]:
+    """The address of a database on the server, a copy of ``template``, dropped at the end."""
     name = f"bench_{re.sub('[^a-z]', '', system)}_{os.getpid()}"
     _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _administer(server_url, f'CREATE DATABASE "{name}"')
+    _administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield named(server_url, name)
     finally:
         _administer(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def made(server_url: str, name: str) -> bool:
+    """Creates a database that stays; False when it is there already."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if found.fetchone():
+            return False
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return True
 
 
 def _administer(server_url: str, statement: str) -> None:
