@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -331,7 +330,8 @@ class ToolContext:
         self.key = key
         self.attempt = attempt
         self.deadline = deadline
-        self._stop = threading.Event()
+        # A flag is enough: nobody waits for it, and one is made for every attempt.
+        self._stopped = False
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """For a tool that runs in a process of its own; the deadline counts from there."""
@@ -345,12 +345,12 @@ class ToolContext:
 
     def check(self) -> None:
         """Raise TimeoutError once the time of this attempt is over. For loops in plain tools."""
-        if self._stop.is_set():
+        if self._stopped:
             raise TimeoutError("The time of this attempt is over.")
 
     def stop(self) -> None:
         """The runtime gave this attempt up; :meth:`check` raises from now on."""
-        self._stop.set()
+        self._stopped = True
 
 
 def _context_in_process(run_id: str, key: str, attempt: int, left: float) -> ToolContext:
