@@ -136,6 +136,22 @@ def test_a_run_finishes_once(owner: User, worker: FakeWorker, pair: Pair) -> Non
     assert told == list(range(1, ROUNDS + 1))
 
 
+@pytest.mark.parametrize(("waits", "status"), [("child", "queued"), ("operator", "waiting")])
+def test_the_end_of_a_child_wakes_its_parent_unless_an_operator_holds_it(
+    owner: User, worker: FakeWorker, waits: str, status: str
+) -> None:
+    parent, child = held_by(worker, start_many(owner, 2))
+    child.parent, child.parent_key = parent, "c#1"
+    child.save(update_fields=["parent", "parent_key"])
+    worker.suspends(parent, waits, "crash_loop")
+    with connect() as own:
+        assert finish(own, child) == 1
+    parent.refresh_from_db()
+    held = (waits, "crash_loop") if status == "waiting" else ("", "")
+    assert (parent.status, parent.waiting_for, parent.waiting_detail) == (status, *held)
+    assert parent.signal_seq == Inbox.objects.get(run=parent).n == 1
+
+
 def test_cancel_against_finish_leaves_one_ending(
     owner: User, worker: FakeWorker, pair: Pair
 ) -> None:
