@@ -196,10 +196,18 @@ def _attempt(step: Step, line: Line) -> Attempt:
         if attempt.n == n:
             break
     else:
-        attempt = Attempt(n=n, started_at=line.begun_at)
+        attempt = Attempt(n=n, started_at=_begun(step, line))
         step.attempts.append(attempt)
     attempt.worker = line.meta.get("worker", attempt.worker)
     return attempt
+
+
+def _begun(step: Step, line: Line) -> datetime:
+    """When an attempt began: as its row says, else when the one before it was to be repeated."""
+    due = step.next_at
+    if line.begun_at == line.at and due and due < line.at and line.phase != Phase.STARTED:
+        return due
+    return line.begun_at
 
 
 def _close(step: Step, attempt: Attempt, line: Line) -> None:

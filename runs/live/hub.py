@@ -35,7 +35,7 @@ from runs.timeline import ENDS, Line
 
 log = structlog.get_logger(__name__)
 
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.01
 TOPIC_SECONDS = 0.25
 COUNT_SECONDS = 1.0
 POLL_WITHOUT_HINTS_SECONDS = 1.0
