@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
-from agentops.execution.port import Child, Port
+from agentops.execution.port import Child, Fenced, Port, Unstorable
 from agentops.execution.records import Claim, Entry
+
+# How long the end of an execution waits for a transaction that is about to commit.
+COMMIT_SECONDS = 3.0
 
 
 class Numbering:
@@ -25,6 +29,7 @@ class Numbering:
         self._turn = asyncio.Lock()
         self._queued: list[Callable[[], None]] = []
         self._outstanding = 0
+        self._closed = False
 
     @property
     def next(self) -> int:
@@ -43,14 +48,25 @@ class Numbering:
         """Record a row together with the run it starts."""
         return self._send([entry], lambda: self._port.spawn(self._claim, entry, child, public_id))
 
-    def take(self) -> int:
-        """The next number, for the row that is written with the end of this execution."""
-        self._seq += 1
-        return self._seq
+    async def last(self) -> int:
+        """The number of the row that is written with the end of this execution.
+
+        Nothing is numbered after it: rows that come later belong to nobody. A transactional tool
+        that is about to commit is waited for, a while.
+        """
+        if not self._closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._turn.acquire()
+        self._closed = True
+        return self._seq + 1
 
     async def hold(self) -> int:
         """Reserve the next number until :meth:`release`; one at a time, in the order of asking."""
         await self._turn.acquire()
+        if self._closed:
+            self._turn.release()
+            raise Fenced
         self._held = True
         return self._seq + 1
 
@@ -70,33 +86,40 @@ class Numbering:
     def _send(
         self, entries: Sequence[Entry], write: Callable[[], asyncio.Future[None]]
     ) -> asyncio.Future[None]:
+        outer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            outer.set_exception(Fenced())
+            outer.exception()  # whoever does not wait for it need not be told
+            return outer
         if not self._held:
             return self._number(entries, write)
-        outer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queued.append(lambda: _follow(self._number(entries, write), outer))
         return outer
 
     def _number(
         self, entries: Sequence[Entry], write: Callable[[], asyncio.Future[None]]
     ) -> asyncio.Future[None]:
+        before = self._seq
         for entry in entries:
             self._seq += 1
             entry.seq = self._seq
             entry.epoch = self._claim.epoch
         self._outstanding += 1
         future = write()
-        future.add_done_callback(self._landed)
+        future.add_done_callback(lambda done: self._landed(done, before))
         return future
 
-    def _landed(self, _: asyncio.Future[None]) -> None:
+    def _landed(self, done: asyncio.Future[None], before: int) -> None:
         self._outstanding -= 1
+        if not done.cancelled() and isinstance(done.exception(), Unstorable):
+            self._seq = min(self._seq, before)  # these numbers were not used, nor any later one
 
 
 def _follow(inner: asyncio.Future[None], outer: asyncio.Future[None]) -> None:
     def copy(done: asyncio.Future[None]) -> None:
+        error = done.exception()
         if outer.cancelled():
             return
-        error = done.exception()
         if error is None:
             outer.set_result(None)
         else:

@@ -59,7 +59,7 @@ class Catalog:
     def _collect(self, name: str, found: dict[str, AgentDefinition]) -> None:
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - an author's module may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything
             self._problems.append(Problem(name, _why(name, error)))
             return
         agents = _agents_in(module)
@@ -78,7 +78,7 @@ def _agents_in(module: ModuleType) -> list[AgentDefinition]:
     return [value for value in vars(module).values() if isinstance(value, AgentDefinition)]
 
 
-def _why(name: str, error: Exception) -> str:
+def _why(name: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith("<")]
     place = f" at {own[-1].filename}:{own[-1].lineno}" if len(own) > 1 else ""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentops.execution.port import Child, Counts, Finished, Suspended
-from agentops.execution.records import Claim, Entry
+from agentops.execution.records import Claim, Entry, printable
 from agentops.sdk.codec import BLOB, JSON, Encoded, decode
 from runs.engine import pgwire
 from runs.engine.pgwire import Value
@@ -231,9 +231,17 @@ def meta_json(meta: dict[str, object] | None) -> str | None:
     if meta is None:
         return None
     raw = json.dumps(meta, separators=(",", ":"), default=str)
-    return raw if "\\u" not in raw else _clean_json(raw)
+    if "\\u" not in raw and "NaN" not in raw and "Infinity" not in raw:
+        return raw
+    plain = json.loads(raw, parse_constant=str)
+    return json.dumps(_clean(plain), separators=(",", ":"), ensure_ascii=False)
 
 
-def _clean_json(raw: str) -> str:
-    text = json.dumps(json.loads(raw), ensure_ascii=False).replace("\\u0000", "\ufffd")
-    return text.encode("utf-8", "replace").decode()
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _clean(item) for key, item in value.items()}
+    return value

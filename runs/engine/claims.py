@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import defaultdict
+
+import structlog
 
 from agentops.execution.records import Claim, Entry, History, Message, Phase
 from agentops.sdk import codec
 from agentops.sdk.codec import BLOB, Encoded
+from agentops.sdk.errors import PayloadError
 from runs.engine import pgwire, statements
 from runs.engine.pgwire import (
     Value,
@@ -20,6 +24,12 @@ from runs.engine.pgwire import (
 from runs.engine.wire import Row
 from runs.engine.writer import Writer
 
+log = structlog.get_logger(__name__)
+
+
+class Unreadable:
+    """Stands for an input that is there and cannot be read."""
+
 
 class Claims:
     """Takes runs of some queues for a worker."""
@@ -28,6 +38,8 @@ class Claims:
         self._writer = writer
         self._queues = queues
         self._first = 0
+        # Runs that are claimed and not executing yet, with their epochs.
+        self.loading: set[tuple[int, int]] = set()
 
     async def next_due(self) -> float | None:
         """Seconds until something becomes claimable; None if nothing is in sight."""
@@ -42,12 +54,17 @@ class Claims:
             queue = self._queues[(self._first + i) % len(self._queues)]
             if len(claims) < room:
                 claims += await self._take_from(queue, worker, room - len(claims))
-        return await self._with_history(claims)
+        try:
+            return await self._with_history(claims)
+        except BaseException:
+            self.loading -= {(claim.id, claim.epoch) for claim, _ in claims}
+            raise
 
     async def _take_from(self, queue: str, worker: int, room: int) -> list[tuple[Claim, bool]]:
         rows = await self._writer.query(
             statements.CLAIM, [pgwire.text(queue), pgwire.int4(room), pgwire.int8(worker)]
         )
+        self.loading |= {(read_int(row[0]), read_int(row[2])) for row in rows}
         return [await self._claim(row) for row in rows]
 
     async def _claim(self, row: Row) -> tuple[Claim, bool]:
@@ -79,8 +96,15 @@ class Claims:
     async def _value(self, kind: int, data: bytes) -> object:
         if kind == BLOB:
             rows = await self._writer.query(statements.BLOB, [data])
+            if not rows:
+                log.error("claim.input_lost", digest=data.hex())
+                return Unreadable()
             kind, data = read_int(rows[0][0]), rows[0][1] or b""
-        return codec.decode(kind, data)
+        try:
+            return codec.decode(kind, data)
+        except (PayloadError, ValueError, zlib.error) as error:
+            log.error("claim.input_unreadable", error=str(error))
+            return Unreadable()
 
     async def _with_history(self, claims: list[tuple[Claim, bool]]) -> list[tuple[Claim, History]]:
         known = [claim.id for claim, recorded in claims if recorded]

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 import structlog
+from django.db import close_old_connections
 
 from agentops.execution import endings
 from agentops.execution.execution import Execution
@@ -29,7 +30,7 @@ from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
 from runs.engine.batches import Closing, Parting
 from runs.engine.breakers import Breakers
-from runs.engine.claims import Claims
+from runs.engine.claims import Claims, Unreadable
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
@@ -45,6 +46,9 @@ ANNOUNCE_AFTER_SECONDS = 0.25
 DEFER_SECONDS = 15.0
 EXIT_GRACE_SECONDS = 5.0
 CLAIM_BATCH = 64
+# Something due whose row somebody else holds is tried again after so long.
+SHORTEST_WAIT_SECONDS = 0.02
+PAUSE_SECONDS = 1.0
 
 
 class Host:
@@ -53,7 +57,7 @@ class Host:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.loop = QuietLoop()
-        self.threads = Threads()
+        self.threads = Threads(tidy=close_old_connections)
         self.processes = Processes()
         self.port = WorkerPort(self)
         self.keeper = Keeper(self, options)
@@ -68,6 +72,9 @@ class Host:
         self._bell = asyncio.Event()
         self._chance = Random()  # noqa: S311 - jitter
         self._started = threading.Event()
+        self._failure: Exception | None = None
+        self._gone = False
+        self._thread = threading.Thread(target=self._turn, name="agentops-loop", daemon=True)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -76,14 +83,44 @@ class Host:
 
         While the database is not there it is waited for.
         """
-        threading.Thread(target=self._turn, name="agentops-loop", daemon=True).start()
+        self._thread.start()
         self._started.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def _turn(self) -> None:
         self.thread_id = threading.get_ident()
         asyncio.set_event_loop(self.loop)
-        self.loop.create_task(self._main())
-        self.loop.run_forever()
+        main = self.loop.create_task(self._main())
+        main.add_done_callback(self._ended)
+        while not self._gone:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                log.error("loop.exit_refused", error=repr(error))
+        self._close_loop()
+
+    def _close_loop(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.loop.run_until_complete(asyncio.wait(tasks, timeout=1))
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+    def _ended(self, main: asyncio.Task[None]) -> None:
+        """Nothing claims any more: say so to who starts, or leave a process that is of no use."""
+        if main.cancelled():
+            return
+        error = main.exception()
+        if self._started.is_set():
+            log.critical("worker.died", error=repr(error))
+            os._exit(70)
+        self._failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        self._gone = True
+        self.loop.stop()
+        self._started.set()
 
     async def _main(self) -> None:
         self.writer = Writer(self.options.conninfo, self.flagged, self._moved)
@@ -91,6 +128,7 @@ class Host:
         self.hints = Hints(self.options.redis_url)
         self.transactions = Transactions(self.threads)
         self._claims = Claims(self.writer, self.options.queues)
+        await self.loop.run_in_executor(None, lambda: catalog().agents())
         await self._register()
         self.keeper.start()
         self._started.set()
@@ -125,23 +163,30 @@ class Host:
 
     async def _drive(self) -> None:
         while True:
-            await self._next_bell()
-            self._bell.clear()
-            while not self.draining and await self._claim_some():
-                """As long as there is room and something to claim."""
+            try:
+                await self._next_bell()
+                self._bell.clear()
+                while not self.draining and await self._claim_some():
+                    """As long as there is room and something to claim."""
+            except Exception:
+                log.exception("worker.cannot_claim")
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _next_bell(self) -> None:
         """Until rung, or until something falls due, and at the latest after one tick."""
         wait = self.options.tick_seconds
-        if len(self._executions) < self.options.capacity and not self._bell.is_set():
+        if self._room() > 0 and not self._bell.is_set():
             due = await self._claims.next_due()
-            wait = wait if due is None else min(wait, max(due, 0.0))
+            wait = wait if due is None else min(wait, max(due, SHORTEST_WAIT_SECONDS))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._bell.wait()
 
+    def _room(self) -> int:
+        return self.options.capacity - len(self._executions) - len(self._claims.loading)
+
     async def _claim_some(self) -> bool:
-        room = min(self.options.capacity - len(self._executions), CLAIM_BATCH)
+        room = min(self._room(), CLAIM_BATCH)
         if room <= 0:
             return False
         taken = await self._claims.take(self.keeper.worker, room)
@@ -152,21 +197,33 @@ class Host:
         return bool(taken)
 
     async def _execute(self, claim: Claim, history: History) -> None:
-        agent = self._agent_for(claim)
-        if agent is None:
-            await self._defer(claim)
-            return
+        try:
+            agent = self._agent_for(claim)
+            if isinstance(claim.input, Unreadable):
+                parked = Suspended("operator", "payload", None, claim.signal_seq)
+                await self._part(claim, parked, None)
+            elif agent is None:
+                await self._defer(claim)
+            else:
+                await self._run(agent, claim, history)
+        except Exception:
+            log.exception("run.broken", run=claim.public_id)
+        finally:
+            self._claims.loading.discard((claim.id, claim.epoch))
+            self._bell.set()
+
+    async def _run(self, agent: AgentDefinition, claim: Claim, history: History) -> None:
         execution = Execution(
             agent, claim, history, self.port, self.threads, self.options.max_payload_bytes
         )
         self._executions[claim.id] = execution
+        self._claims.loading.discard((claim.id, claim.epoch))
         try:
             ending = await execution.run()
             await self._store(execution, ending)
         finally:
             if self._executions.get(claim.id) is execution:
                 del self._executions[claim.id]
-            self._bell.set()
 
     def _agent_for(self, claim: Claim) -> AgentDefinition | None:
         try:
@@ -203,7 +260,7 @@ class Host:
         closing = Closing(
             execution.claim,
             ending,
-            execution.numbers.take(),
+            await execution.numbers.last(),
             execution.agent.version,
             execution.counts(),
             done,
@@ -222,7 +279,7 @@ class Host:
         done: asyncio.Future[str] = self.loop.create_future()
         counts = execution.counts() if execution else endings.untouched(claim)
         version = execution.agent.version if execution else claim.agent_version
-        seq = execution.numbers.take() if execution else claim.seq + 1
+        seq = await execution.numbers.last() if execution else claim.seq + 1
         self.writer.part(Parting(claim, ending, seq, version, counts, done))
         await done
 
@@ -266,8 +323,9 @@ class Host:
             execution.lose()
 
     def held(self) -> set[tuple[int, int]]:
-        """Runs executing here, with their epochs."""
-        return {(x.claim.id, x.claim.epoch) for x in list(self._executions.values())}
+        """Runs executing here or about to, with their epochs."""
+        executing = {(x.claim.id, x.claim.epoch) for x in list(self._executions.values())}
+        return executing | self._claims.loading.copy()
 
     def progress(self) -> list[tuple[int, int, int, int, str, datetime | None, datetime | None]]:
         """Figures of the runs executing here, for their rows."""
@@ -328,9 +386,10 @@ class Host:
             execution.release()
 
     async def _wait_drained(self) -> None:
-        while self._executions or not self.writer.idle:  # noqa: ASYNC110 - both end by themselves
+        while self._executions or self._claims.loading or not self.writer.idle:  # noqa: ASYNC110 - both end by themselves
             await asyncio.sleep(0.02)
         await self.writer.stop()
+        await self.hints.close()
         self._drained.set()
 
     def stop(self) -> bool:
@@ -340,5 +399,9 @@ class Host:
         clean = self._drained.wait(timeout=limit)
         self.processes.close()
         self.keeper.depart(clean=clean)
+        self.threads.close()
+        self._gone = True
+        self.call(self.loop.stop)
+        self._thread.join(timeout=EXIT_GRACE_SECONDS)
         log.info("worker.gone", clean=clean)
         return clean

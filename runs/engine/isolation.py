@@ -14,6 +14,7 @@ from agentops.sdk.steps import Work
 
 LENGTH = struct.Struct("!Q")
 MAX_IDLE = 4
+START_SECONDS = 60.0
 # Written by a child that has its imports behind it: they do not count against a tool's time.
 READY = b"ready"
 
@@ -66,7 +67,14 @@ class Processes:
         )
         self._all.add(child)
         assert child.stdout is not None  # noqa: S101 - it was asked for
-        await child.stdout.readexactly(len(READY))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await child.stdout.readexactly(len(READY))
+        except BaseException as error:
+            self._kill(child)
+            if isinstance(error, (TimeoutError, asyncio.IncompleteReadError)):
+                raise ProcessDied("A process for isolated tools did not start.") from error
+            raise
         return child
 
     def _keep(self, child: asyncio.subprocess.Process) -> None:

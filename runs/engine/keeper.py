@@ -44,7 +44,7 @@ SWEEP_SECONDS = 2.0
 BREAKER_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 LOOP_SLOW_SECONDS = 1.0
-ORPHAN_NOTICES = 3
+ORPHAN_SECONDS = 3.0
 
 
 def machine_identity() -> str:
@@ -95,7 +95,7 @@ class Keeper(threading.Thread):
         self._kept_at = 0.0
         self._offset = timedelta()
         self._anchor = (datetime.now(UTC), time.monotonic())
-        self._unknown: dict[tuple[int, int], int] = {}
+        self._unknown: dict[tuple[int, int], float] = {}
         self._loop_seen = time.monotonic()
         self._slow_told = False
         self.worker = 0
@@ -221,7 +221,7 @@ class Keeper(threading.Thread):
             for duty in [d for d, at in due.items() if at <= now]:
                 due[duty] = now + every[duty]
                 self._do(duty)
-            while not self._calls.empty():
+            for _ in range(self._calls.qsize()):  # what is put back waits for the next turn
                 self._do(self._calls.get())
             self._host.check_drain()
 
@@ -271,8 +271,9 @@ class Keeper(threading.Thread):
 
     def _disown(self, unknown: set[tuple[int, int]]) -> None:
         """Give back runs whose claim was answered over a connection that broke."""
-        self._unknown = {pair: self._unknown.get(pair, 0) + 1 for pair in unknown}
-        for run, epoch in [p for p, times in self._unknown.items() if times >= ORPHAN_NOTICES]:
+        now = time.monotonic()
+        self._unknown = {pair: self._unknown.get(pair, now) for pair in unknown}
+        for run, epoch in [p for p, at in self._unknown.items() if now - at >= ORPHAN_SECONDS]:
             self._query(statements.DISOWN, run, epoch, self.worker)
             log.warning("run.disowned", run=run, epoch=epoch)
 

@@ -50,6 +50,7 @@ class Transactions:
         try:
             await self._threads.run(job.body, timeout=timeout + 1.0, give_up=job.give_up)
         except BaseException as error:
+            job.give_up()
             if job.number is not None:
                 numbers.release(used=False)
                 if job.committing and not isinstance(error, DatabaseError):
@@ -97,13 +98,21 @@ class _Job:
             cursor.execute(_FENCE, [self._claim.id, self._claim.epoch])
             if self._over or cursor.fetchone() is None:
                 raise Fenced
-            self.number = self._take_number()
-            entry.seq, entry.epoch = self.number, self._claim.epoch
+            self._take_number()
+            entry.seq, entry.epoch = self.number or 0, self._claim.epoch
             self.committing = True
             cursor.execute(_RECORD, _values(self._claim, entry))
 
-    def _take_number(self) -> int:
-        return asyncio.run_coroutine_threadsafe(self._numbers.hold(), self._loop).result()
+    def _take_number(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._hold(), self._loop).result()
+
+    async def _hold(self) -> None:
+        """On the loop, like :meth:`give_up`: a number nobody waits for any more goes back."""
+        number = await self._numbers.hold()
+        if self._over:
+            self._numbers.release(used=False)
+            raise Fenced
+        self.number = number
 
 
 def _values(claim: Claim, entry: Entry) -> list[int | str | bytes | datetime | None]:

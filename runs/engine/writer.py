@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,11 +48,12 @@ class Writer:
         self._conninfo = conninfo
         self._flagged, self._moved = flagged, moved
         self._wire: Wire | None = None
-        self._appends: deque[Appending] = deque()
-        self._spawns: deque[Spawning] = deque()
+        self._rows: deque[Appending | Spawning] = deque()
+        self._spoilt: set[tuple[int, int]] = set()
         self._partings: deque[Parting] = deque()
         self._closings: deque[Closing] = deque()
         self._queries: deque[tuple[Statement, list[Value], asyncio.Future[list[Row]]]] = deque()
+        self._under_way = False
         self._work = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         context = contextvars.Context()
@@ -64,11 +66,11 @@ class Writer:
     # -- asked of the writer --------------------------------------------------------------------
 
     def append(self, work: Appending) -> None:
-        self._appends.append(work)
+        self._rows.append(work)
         self._work.set()
 
     def spawn(self, work: Spawning) -> None:
-        self._spawns.append(work)
+        self._rows.append(work)
         self._work.set()
 
     def part(self, work: Parting) -> None:
@@ -88,9 +90,12 @@ class Writer:
 
     @property
     def idle(self) -> bool:
-        return not (
-            self._appends or self._spawns or self._partings or self._closings or self._queries
-        )
+        """Whether nothing is waiting and nothing is on its way."""
+        return not (self._under_way or self._waiting)
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self._rows or self._partings or self._closings or self._queries)
 
     async def stop(self) -> None:
         """Stop without sending what is left; leases make sure that others take it up."""
@@ -105,8 +110,10 @@ class Writer:
         while True:
             await self._work.wait()
             self._work.clear()
-            while not self.idle:
+            while self._waiting:
+                self._under_way = True
                 await self._round()
+                self._under_way = False
 
     def _died(self, task: asyncio.Task[None]) -> None:
         """Without a writer nothing is durable: the process must not go on."""
@@ -115,17 +122,19 @@ class Writer:
             os._exit(70)
 
     async def _round(self) -> None:
-        """One of each kind, rows first: what ends a run is sent after all its rows."""
-        if self._appends:
+        """One of each kind, rows first: what ends a run is sent after all its rows.
+
+        Rows keep their order, whatever their kind: a lower number is never sent after a higher one.
+        """
+        if self._rows and isinstance(self._rows[0], Spawning):
+            work = self._rows.popleft()
+            assert isinstance(work, Spawning)  # noqa: S101 - looked at one line above
+            await self._send_spawn(work)
+        elif self._rows:
             await self._flush(self._take_appends())
-        if self._spawns:
-            await self._send_spawn(self._spawns.popleft())
-        if self._closings and not self._appends:
-            await self._send_closings(self._take_closings())
-        if self._partings and not self._appends:
-            partings = list(self._partings)[:MAX_ROWS]
-            for _ in partings:
-                self._partings.popleft()
+        if self._closings and (closings := self._take_closings()):
+            await self._send_closings(closings)
+        if self._partings and (partings := self._take_partings()):
             await self._send_partings(partings)
         if self._queries:
             await self._ask(*self._queries.popleft())
@@ -141,22 +150,33 @@ class Writer:
     def _take_appends(self) -> list[Appending]:
         batch: list[Appending] = []
         rows = size = 0
-        while self._appends and rows < MAX_ROWS and size < MAX_BYTES:
-            work = self._appends.popleft()
+        while self._rows and rows < MAX_ROWS and size < MAX_BYTES:
+            work = self._rows[0]
+            if isinstance(work, Spawning):
+                break
+            self._rows.popleft()
             batch.append(work)
             rows += len(work.entries)
             size += sum(e.size for e in work.entries)
         return batch
 
+    def _take_partings(self) -> list[Parting]:
+        unsent = {work.claim.id for work in self._rows}
+        batch = [work for work in self._partings if work.claim.id not in unsent][:MAX_ROWS]
+        for work in batch:
+            self._partings.remove(work)
+        return batch
+
     def _take_closings(self) -> list[Closing]:
-        """No run together with its parent or a sibling; see FINISH."""
+        """No run together with its parent or a sibling, see FINISH; none with rows unsent."""
+        unsent = {work.claim.id for work in self._rows}
         batch: list[Closing] = []
         later: list[Closing] = []
         taken: set[int] = set()
         while self._closings and len(batch) < MAX_ROWS:
             work = self._closings.popleft()
             family = {work.claim.id, work.claim.parent_id} - {None}
-            if family & taken:
+            if family & taken or work.claim.id in unsent:
                 later.append(work)
             else:
                 taken |= family  # type: ignore[arg-type]
@@ -196,7 +216,7 @@ class Writer:
 
     async def _recover(self, error: psycopg.Error, tries: int) -> None:
         log.warning("writer.retrying", error=type(error).__name__, tries=tries)
-        if self._wire is not None and isinstance(error, psycopg.OperationalError):
+        if self._wire is not None:
             self._wire.close()
             self._wire = None
         await asyncio.sleep(RECONNECT_SECONDS[min(tries, len(RECONNECT_SECONDS) - 1)])
@@ -209,9 +229,12 @@ class Writer:
             )
 
     async def _flush(self, batch: list[Appending]) -> None:
+        batch = [work for work in batch if not self._is_spoilt(work)]
+        if not batch:
+            return
         blobs = Blobs()
-        values = batches.append_values(batch, blobs)
         try:
+            values = _encoded(lambda: batches.append_values(batch, blobs))
             await self._put_blobs(blobs)
             rows, again = await self._insist(statements.APPEND, values)
         except psycopg.Error as error:
@@ -243,23 +266,35 @@ class Writer:
     async def _bisect(self, batch: list[Appending], error: psycopg.Error) -> None:
         """One bad row spoils a statement: find its run, and let the others go on."""
         if len(batch) == 1:
-            log.error("writer.refused", run=batch[0].claim.public_id, error=type(error).__name__)
+            claim = batch[0].claim
+            log.error("writer.refused", run=claim.public_id, error=type(error).__name__)
+            self._spoilt.add((claim.id, claim.epoch))
             _refuse(batch[0].done, Unstorable(str(error)))
             return
         half = len(batch) // 2
         await self._flush(batch[:half])
         await self._flush(batch[half:])
 
+    def _is_spoilt(self, work: Appending | Spawning) -> bool:
+        """After a row that cannot be stored none of its run is: numbers must stay without gaps."""
+        spoilt = (work.claim.id, work.claim.epoch) in self._spoilt
+        if spoilt:
+            _refuse(work.done, Unstorable("An earlier row of this run could not be stored."))
+        return spoilt
+
     async def _send_spawn(self, work: Spawning) -> None:
+        if self._is_spoilt(work):
+            return
         blobs = Blobs()
-        values = batches.spawn_values(work, blobs)
         try:
+            values = _encoded(lambda: batches.spawn_values(work, blobs))
             await self._put_blobs(blobs)
             rows = await self._execute(statements.SPAWN, values)
             found = rows or await self._execute(
                 statements.WRITTEN, batches.identity_values([(work.claim, work.entry)])
             )
         except psycopg.Error as error:
+            self._spoilt.add((work.claim.id, work.claim.epoch))
             _refuse(work.done, Unstorable(str(error)))
             return
         if not found:
@@ -270,18 +305,33 @@ class Writer:
         self.rung()
 
     async def _send_partings(self, batch: list[Parting]) -> None:
-        rows = await self._execute(statements.SUSPEND, batches.suspend_values(batch))
+        try:
+            values = _encoded(lambda: batches.suspend_values(batch))
+            rows = await self._execute(statements.SUSPEND, values)
+        except psycopg.Error as error:
+            await self._bisect_partings(batch, error)
+            return
         moved = {pgwire.read_int(r[0]): pgwire.read_text(r[1]) for r in rows}
         for work in batch:
             status = moved.get(work.claim.id, "")
+            self._spoilt.discard((work.claim.id, work.claim.epoch))
             _resolve(work.done, status)
             if status == "waiting":
                 self._moved(work.claim.id, work.seq)
 
+    async def _bisect_partings(self, batch: list[Parting], error: psycopg.Error) -> None:
+        """A run that cannot be given back is left: its worker, which does not hold it, notices."""
+        if len(batch) == 1:
+            log.error("writer.refused", run=batch[0].claim.public_id, error=type(error).__name__)
+            _resolve(batch[0].done, "")
+            return
+        for work in batch:
+            await self._send_partings([work])
+
     async def _send_closings(self, batch: list[Closing]) -> None:
         blobs = Blobs()
-        values = batches.finish_values(batch, blobs)
         try:
+            values = _encoded(lambda: batches.finish_values(batch, blobs))
             await self._put_blobs(blobs)
             rows = await self._execute(statements.FINISH, values)
         except psycopg.Error as error:
@@ -301,6 +351,14 @@ class Writer:
             return
         for work in batch:
             await self._send_closings([work])
+
+
+def _encoded(build: Callable[[], list[Value]]) -> list[Value]:
+    """What ``build`` returns. A value that has no binary form is an error of the data."""
+    try:
+        return build()
+    except (TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
+        raise psycopg.DataError(f"{type(error).__name__}: {error}") from error
 
 
 def _is_about_data(error: psycopg.Error) -> bool:

@@ -1,0 +1,137 @@
+"""Agents for a worker inside the test's process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+
+from agentops import RunContext, SyncRunContext, agent, tool
+
+STARTED = threading.Semaphore(0)
+GO_ON = threading.Event()
+
+
+@agent(name="counts")
+async def counts(ctx: RunContext, steps: int = 3) -> int:
+    total = 0
+    for n in range(steps):
+        total += await ctx.step(lambda n=n: n, name="add")
+    return total
+
+
+@agent(name="spreads")
+async def spreads(ctx: RunContext, width: int) -> int:
+    done = await ctx.gather(*(ctx.step(lambda n=n: n, name="one") for n in range(width)))
+    return len(done)
+
+
+@agent(name="plain")
+def plain(ctx: SyncRunContext, steps: int = 3) -> list[object]:
+    first = [ctx.step(lambda n=n: n, name="one") for n in range(steps)]
+    return [*first, *ctx.parallel([lambda c: c.step(lambda: "a", name="a")])]
+
+
+@agent(name="parent")
+async def parent(ctx: RunContext, children: int) -> list[object]:
+    spawned = await ctx.gather(*(ctx.spawn(counts, {"steps": 2}) for _ in range(children)))
+    return await ctx.gather(*(child.result() for child in spawned))  # type: ignore[attr-defined]
+
+
+@agent(name="mixes")
+async def mixes(ctx: RunContext) -> int:
+    """Starts runs and records steps at the same time."""
+    asked = [ctx.spawn(counts, {"steps": 1}) for _ in range(4)]
+    asked += [ctx.step(lambda: 1, name="beside") for _ in range(8)]  # type: ignore[misc]
+    return len(await ctx.gather(*asked))
+
+
+@agent(name="sleeps")
+async def sleeps(ctx: RunContext, seconds: float) -> str:
+    await ctx.sleep(seconds)
+    return "awake"
+
+
+@agent(name="listens")
+async def listens(ctx: RunContext, times: int = 1) -> list[object]:
+    return [await ctx.wait_event("go") for _ in range(times)]
+
+
+@agent(name="leaves")
+async def leaves(ctx: RunContext) -> None:
+    async def inner() -> None:
+        sys.exit(1)
+
+    await asyncio.create_task(inner())
+
+
+@agent(name="strange-text")
+async def strange_text(ctx: RunContext) -> str:
+    ctx.progress("half\0way \ud800", float("nan"))
+    await ctx.step(lambda: "a\0b\ud800", name="one", id="x\0y")
+    return "\ud800 \\u0000"
+
+
+@tool(effect="read", retries=0)
+async def complains() -> None:
+    raise ValueError("unsupported Unicode escape: \\u0000 cannot be converted to text")
+
+
+@agent(name="quotes-an-error")
+async def quotes_an_error(ctx: RunContext) -> None:
+    await ctx.call(complains)
+
+
+@agent(name="large")
+async def large(ctx: RunContext, size: int) -> int:
+    text = await ctx.step(lambda: os.urandom(size // 2).hex(), name="large")
+    await ctx.sleep(0)
+    return len(text)
+
+
+@agent(name="raises")
+async def raises(ctx: RunContext) -> None:
+    raise RuntimeError("no")
+
+
+@tool(effect="read", timeout=60)
+async def stays() -> str:
+    STARTED.release()
+    while not GO_ON.is_set():
+        await asyncio.sleep(0.01)
+    return "stayed"
+
+
+@tool(effect="once", timeout=60)
+async def acts() -> str:
+    STARTED.release()
+    while not GO_ON.is_set():
+        await asyncio.sleep(0.01)
+    return "acted"
+
+
+@agent(name="stays")
+async def staying(ctx: RunContext) -> str:
+    told = await ctx.call(stays)
+    await ctx.step(lambda: 1, name="after")
+    return told
+
+
+@agent(name="acts")
+async def acting(ctx: RunContext) -> str:
+    return await ctx.call(acts)
+
+
+@tool(effect="read", retries=0, timeout=0.5, isolation="process")
+def spins(seconds: float) -> int:
+    border = time.monotonic() + seconds
+    while time.monotonic() < border:
+        pass
+    return os.getpid()
+
+
+@agent(name="isolated")
+async def isolated(ctx: RunContext, seconds: float) -> int:
+    return await ctx.call(spins, seconds)
