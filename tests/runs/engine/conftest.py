@@ -64,17 +64,14 @@ def kinds(run: Run) -> list[str]:
     return [kind for _, kind in rows if kind != "step.started"]
 
 
-def cut_connections() -> int:
-    """Terminate every other connection to the test database."""
+def cut_connections(host: Host) -> None:
+    """Terminate the connections of a worker's writer and keeper."""
+    wire, kept = host.writer._wire, host.keeper._connection
+    assert wire is not None
+    assert kept is not None
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
-        others = [pid for (pid,) in cursor.fetchall()]
-        for pid in others:
+        for pid in (wire._pg.backend_pid, kept.info.backend_pid):
             cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-    return len(others)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_an_agent_that_raises_fails_its_run(host: Host) -> None:
 def test_a_lost_connection_costs_nothing_but_time(host: Host) -> None:
     runs = [start("spreads", width=50) for _ in range(10)]
     eventually(lambda: host.writer.rows > 20)
-    assert cut_connections() > 0
+    cut_connections(host)
 
     for run in runs:
         assert output(ended(run)) == 50
