@@ -26,10 +26,12 @@ def _measured(kept: dict[str, Any], comparison: Comparison) -> str:
     missed = table.misses(comparison)
     found = table.provenance(comparison)
     machine = found["machine"]
+    loads = [result["machine"]["load_average"] for result in kept["results"]]
     parts = [
         f"Run of {kept['at']}, medians of {kept['rounds']} interleaved rounds (W5: one), scale"
         f" {kept['scale']:g}, on {machine.get('cores')} cores ({machine.get('cpu')}),"
-        f" {machine.get('memory_gb')} GB, {machine.get('system')}, Python {machine.get('python')}.",
+        f" {machine.get('memory_gb')} GB, {machine.get('system')}, Python {machine.get('python')};"
+        f" load average of the machine {min(loads):g} to {max(loads):g}.",
         table.markdown(comparison),
         "Not held in this run:\n\n" + "\n".join(f"- {line}" for line in missed)
         if missed

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from functools import partial
+from typing import Any
 
 import psycopg
 from django.contrib.auth import get_user_model
@@ -18,6 +19,7 @@ from benchmarks.rig.measure import p50_p99, percentile
 from benchmarks.rig.result import Result
 from benchmarks.rig.workloads import sized, w3_start, w5_suspended
 from runs import services
+from runs.engine.statements import CLAIM, REGISTER
 
 WAITING_RUNS = 100_000
 
@@ -70,13 +72,30 @@ async def w5_suspended_and_claims(system: Agentops, scale: float) -> Result:
     """10,000 suspended runs, and claiming beside 100,000 waiting ones."""
     result = await w5_suspended(system, scale)
     waiting = sized(WAITING_RUNS, scale)
-    await system.in_thread(lambda: _insert_waiting(system, waiting))
-    await system.boot(64)
-    claims = [await _claim_latency(system) for _ in range(sized(50, scale))]
-    await system.close()
+    claims = await system.in_thread(lambda: _claim_latencies(system, waiting, sized(200, scale)))
     result.metrics["claim_p50_ms"] = percentile(claims, 0.5)
     result.counts["waiting"] = waiting
     return result
+
+
+def _claim_latencies(system: Agentops, waiting: int, claims: int) -> list[float]:
+    """The workers' own statement, one run at a time, beside the waiting ones."""
+    _insert_waiting(system, waiting)
+    for _ in range(claims):
+        system.start("bench-body", {"body": "stamp", "spec": {}})
+    url = system.counters_url
+    with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        worker = connection.execute(REGISTER, ["bench", "bench", 0, 0, [], 1, ""]).fetchone()
+        assert worker is not None
+        return [_claim_latency(connection, system.queue, worker[0]) for _ in range(claims)]
+
+
+def _claim_latency(connection: psycopg.Connection[Any], queue: str, worker: int) -> float:
+    began = time.monotonic_ns()
+    found = connection.execute(CLAIM.sql, [queue, 1, worker], prepare=True).fetchall()
+    took = (time.monotonic_ns() - began) / 1e6
+    assert len(found) == 1
+    return took
 
 
 def _insert_waiting(system: Agentops, count: int) -> None:
@@ -89,15 +108,6 @@ def _insert_waiting(system: Agentops, count: int) -> None:
     with psycopg.connect(system.counters_url, autocommit=True) as connection:
         connection.execute(waiting, [system.queue, count])
         connection.execute("ANALYZE run")
-
-
-async def _claim_latency(system: Agentops) -> float:
-    """From the start of a run to its claim, both by the clock of the database."""
-    run = await system.in_thread(lambda: system.start("bench-body", {"body": "stamp", "spec": {}}))
-    await system.results([run.pk])
-    await system.in_thread(run.refresh_from_db)
-    assert run.started_at is not None
-    return (run.started_at - run.created_at).total_seconds() * 1000
 
 
 async def w8_replay(system: Agentops, scale: float) -> Result:
