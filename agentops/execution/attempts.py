@@ -228,6 +228,7 @@ class Attempts:
         """
         meta = self._meta(work, n) | {"deadline_at": flight.deadline_at.isoformat()}
         worker = meta["worker"] = self._port.worker
+        fault("effect.before_intent", work.name)
         intent = Entry(
             key,
             Phase.INTENT,

@@ -250,6 +250,7 @@ class Keeper(threading.Thread):
         rows = self._query(statements.HEARTBEAT, self.worker, state)
         if rows:
             self._kept(rows[0][0])
+            self._look_at_neighbours()
             return
         log.error("worker.lost_lease", worker=self.worker)
         self._host.call(self._host.lose_all)

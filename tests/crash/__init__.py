@@ -1,0 +1,1 @@
+"""Real processes are killed, frozen, cut off and restarted; what they did must stand, once."""
