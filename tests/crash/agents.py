@@ -8,7 +8,15 @@ import time
 
 from django.db import connection
 
-from agentops import RunContext, SyncRunContext, ToolContext, Verified, agent, tool
+from agentops import (
+    RunContext,
+    StepFailed,
+    SyncRunContext,
+    ToolContext,
+    Verified,
+    agent,
+    tool,
+)
 from tests.crash import world
 
 
@@ -108,7 +116,7 @@ async def patient(ctx: RunContext) -> str:
     """Calls a tool that never comes back, and goes on without it."""
     try:
         await ctx.call(never_returns)
-    except Exception as error:
+    except StepFailed as error:
         return f"{type(error).__name__}, then {await ctx.call(look)}"
     return "it came back"
 

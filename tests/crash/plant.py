@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import redis
+from celery import Celery
 from psycopg.rows import dict_row
 
 from agentops.launcher import binaries, identity, programs
@@ -54,7 +55,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=identity.child_setup(self._of.death_signal, who),  # noqa: PLW1509
+                preexec_fn=identity.child_setup(self._of.death_signal, who),
             )
         until(self._of.answers, f"{self._of.command[0]} answers")
 
@@ -79,7 +80,7 @@ class Worker:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=identity.child_setup(signal.SIGKILL),  # noqa: PLW1509
+                preexec_fn=identity.child_setup(signal.SIGKILL),
             )
 
     @property
@@ -245,7 +246,7 @@ class Plant:
     # -- database
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        cursor = self.connection().execute(sql, values)
+        cursor = self.connection().execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
 
     def execute(self, sql: str, *values: object) -> None:
@@ -273,6 +274,18 @@ class Plant:
         self.close()
         self.postgres.end(signal.SIGQUIT)
         self.postgres.start()
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group that own the files of PostgreSQL."""
+        about = (self.folder / "postgres").stat()
+        return about.st_uid, about.st_gid
+
+    def ring(self, queue: str = "default") -> None:
+        """A bell, as the services ring it."""
+        broker = self._broker or f"redis+socket://{self._sockets / SOCKET}?virtual_host=0"
+        with Celery(broker=broker) as bells:
+            bells.send_task("runs.ring", kwargs={"queue": queue}, queue=queue)
 
     def wipe_broker(self) -> None:
         client = redis.Redis(unix_socket_path=str(self._sockets / SOCKET))
