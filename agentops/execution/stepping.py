@@ -219,8 +219,10 @@ class Stepping:
         if not outcome.recorded:
             try:
                 await self._x.numbers.append([outcome.entry])
-            except Fenced:
-                self._tell_late(asked, outcome)
+            except (Fenced, asyncio.CancelledError):
+                # Losing the run cancels this wait, often before the writer has said "fenced".
+                if self._x.ended:
+                    self._tell_late(asked, outcome)
                 raise
         self.recorded += 1
         self.last_progress_at = outcome.entry.at
