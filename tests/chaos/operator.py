@@ -44,7 +44,7 @@ class Ledger:
 
 
 class Operator:
-    """Follows the rule of quarantine: is the old attempt over, and only then what the world says."""
+    """Keeps the quarantine: is the old attempt over, and only then what does the world say."""
 
     def __init__(self, plant: Plant, ledger: Ledger) -> None:
         self._plant, self._ledger = plant, ledger

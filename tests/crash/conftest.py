@@ -17,6 +17,11 @@ def standing() -> Iterator[Plant]:
 
 
 @pytest.fixture
-def plant(standing: Plant) -> Plant:
+def plant(standing: Plant) -> Iterator[Plant]:
+    """What the workers said is printed, and shown by pytest when the test fails."""
     standing.clear()
-    return standing
+    yield standing
+    for worker in standing.workers:
+        print(f"--- {worker.log.name}\n{worker.said[-4000:]}")
+    for row in standing.rows("SELECT run_id, seq, epoch, kind, key, n, meta FROM journal LIMIT 60"):
+        print(*row.values())

@@ -119,9 +119,8 @@ class Plant:
             who.own(path)
         self.folder = folder
         self._sockets = sockets
-        self._cluster = Postgres(
-            binaries.postgres_folder(), folder / "postgres", sockets, who, durable=False
-        )
+        # Durable, because it will be killed: what it has acknowledged it must not forget.
+        self._cluster = Postgres(binaries.postgres_folder(), folder / "postgres", sockets, who)
         self._bells = Valkey(binaries.valkey_server(), folder / "valkey", sockets, durable=False)
         self.postgres = Server(self._cluster, folder / "postgres.log")
         self.valkey = Server(self._bells, folder / "valkey.log")

@@ -57,7 +57,7 @@ class Seen:
     def until_waiting(self, detail: str) -> Seen:
         def waits() -> bool:
             row = self.row
-            return row["status"] == "waiting" and row["waiting_detail"].startswith(detail)
+            return row["status"] == "waiting" and str(row["waiting_detail"]).startswith(detail)
 
         until(waits, f"{self.public_id} waits for {detail}")
         return self
