@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
 import time
 
-from agentops import RunContext, SyncRunContext, agent, tool
+from agentops import RunContext, StepFailed, SyncRunContext, agent, tool
 
 STARTED = threading.Semaphore(0)
 GO_ON = threading.Event()
@@ -135,3 +136,34 @@ def spins(seconds: float) -> int:
 @agent(name="isolated")
 async def isolated(ctx: RunContext, seconds: float) -> int:
     return await ctx.call(spins, seconds)
+
+
+@tool(effect="transactional")
+def write(name: str) -> str:
+    from agentops.accounts.models import User
+
+    return User.objects.create(username=name).username
+
+
+@tool(effect="transactional", timeout=0.3)
+def write_for_long(name: str) -> str:
+    from django.db import connection
+
+    write(name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(5)")
+    return name
+
+
+@agent(name="writes")
+async def writes(ctx: RunContext, names: list[str], beside: int) -> None:
+    asked = [ctx.call(write, name) for name in names]
+    asked += [ctx.step(lambda: "one", name="beside") for _ in range(beside)]
+    await ctx.gather(*asked)
+
+
+@agent(name="writes-too-long")
+async def writes_too_long(ctx: RunContext) -> str:
+    with contextlib.suppress(StepFailed):
+        await ctx.call(write_for_long, "tx-long")
+    return await ctx.step(lambda: "went on", name="after")
