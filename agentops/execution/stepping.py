@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentops.execution import endings
-from agentops.execution.attempts import Outcome
 from agentops.execution.keys import Scope, current_scope, named_branch, running_task
+from agentops.execution.outcomes import Call, Outcome
 from agentops.execution.port import Fenced, Halt, Unstorable, is_ours, presentable
 from agentops.execution.records import Entry, Message, Phase, error_from, error_record
 from agentops.execution.waits import Wait, Waits
@@ -206,7 +206,8 @@ class Stepping:
     async def _perform(self, asked: Asked) -> Outcome | Wait:
         step = asked.step
         if isinstance(step, Work):
-            return await self._x.attempts.perform(asked.key, step, asked.fingerprint)
+            call = Call(asked.key, step, asked.fingerprint)
+            return await self._x.attempts.perform(call)
         if isinstance(step, Sleep):
             return await self._sleep(asked, step)
         if isinstance(step, AwaitEvent):

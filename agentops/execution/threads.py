@@ -1,4 +1,4 @@
-"""Threads for plain functions: reused while they behave, given up when they do not."""
+"""Time limits: on awaitables, and on plain functions in threads that may have to be given up."""
 
 from __future__ import annotations
 
@@ -162,3 +162,15 @@ class Threads:
 def _resolve(future: asyncio.Future[Job], job: Job) -> None:
     if not future.done():
         future.set_result(job)
+
+
+async def bounded(awaitable: object, timeout: float) -> object:
+    """Await with a limit; a TimeoutError of ours says how long it waited."""
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            return await awaitable  # type: ignore[misc]  # checked by the caller
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"No result within {timeout:g} s.") from error
+        raise
