@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -43,7 +44,8 @@ def _act(action: str) -> None:
     if verb == "exit":
         os._exit(137)
     elif verb == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this very thread: one sent to the process may leave it running for a while.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     elif verb == "sleep":
         time.sleep(float(seconds or 1))
     else:

@@ -93,7 +93,6 @@ class Keeper(threading.Thread):
         self._stopped = threading.Event()
         self._pulse = threading.Event()
         self._kept_at = 0.0
-        self._offset = timedelta()
         self._anchor = (datetime.now(UTC), time.monotonic())
         self._unknown: dict[tuple[int, int], float] = {}
         self._loop_seen = time.monotonic()
@@ -179,6 +178,8 @@ class Keeper(threading.Thread):
             o.release,
         )[0]
         self.worker = row[0]
+        # The database's clock from now on, however far this machine's is off.
+        self._anchor = (row[1], time.monotonic())
         self._kept(row[1])
         log.info("worker.registered", worker=self.worker, queues=list(o.queues))
         if self._look_at_neighbours():

@@ -23,5 +23,7 @@ def plant(standing: Plant) -> Iterator[Plant]:
     yield standing
     for worker in standing.workers:
         print(f"--- {worker.log.name}\n{worker.said[-4000:]}")
-    for row in standing.rows("SELECT run_id, seq, epoch, kind, key, n, meta FROM journal LIMIT 60"):
+    for row in standing.rows(
+        "SELECT run_id, seq, epoch, kind, key, n, meta FROM journal ORDER BY run_id, seq LIMIT 40"
+    ):
         print(*row.values())
