@@ -139,8 +139,8 @@ def _noise(size: int) -> str:
 
 @agent
 async def unstorable(ctx: RunContext) -> str:
-    """Asks for a step whose key PostgreSQL cannot store."""
-    return await ctx.step(str, "x", name="bad", id="nul\x00here")
+    """Asks for a step that the database is told to refuse."""
+    return await ctx.step(str, "x", name="refused")
 
 
 @agent(tools=[look])

@@ -34,7 +34,16 @@ def test_a_blocked_loop_ends_the_process_and_others_go_on(plant: Plant) -> None:
     run.move_to("default").succeeded(["went through"])
 
 
-def test_a_value_postgres_refuses_parks_its_run_and_no_other(plant: Plant) -> None:
+@pytest.fixture
+def strict(plant: Plant) -> Iterator[None]:
+    """A database that refuses the rows of one step."""
+    plant.execute("ALTER TABLE journal ADD CONSTRAINT strict CHECK (name <> 'refused')")
+    yield
+    plant.execute("ALTER TABLE journal DROP CONSTRAINT strict")
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_row_postgres_refuses_parks_its_run_and_no_other(plant: Plant) -> None:
     plant.stayer()
     others = [start(plant, "clerk", steps=["look", "post", "look"]) for _ in range(10)]
     bad = start(plant, "unstorable")
