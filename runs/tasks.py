@@ -9,8 +9,8 @@ from runs import worker
 
 @shared_task(name="runs.ring", ignore_result=True)
 def ring(**_: object) -> None:
-    """Something may be claimable: the host of this process claims and executes it."""
-    worker.host().ring()
+    """Something may be claimable. Receiving this message has rung the host of this process."""
+    worker.host()
 
 
 @shared_task(name="runs.sweep", ignore_result=True)

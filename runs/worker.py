@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from celery import signals
+from celery.worker.request import Request
 from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from runs import services
+from runs import bell, services
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import sweep_from_django
@@ -66,6 +67,13 @@ def _signal(run_id: int, name: str, told: object, sender: str) -> None:
 @signals.worker_init.connect
 def _start(**_: object) -> None:
     host()
+
+
+@signals.task_received.connect
+def _heard(request: Request | None = None, **_: object) -> None:
+    """A bell rings when it is received, not when a pool thread gets round to its task."""
+    if request is not None and request.name == bell.TASK:
+        host().ring()
 
 
 @signals.worker_shutting_down.connect
