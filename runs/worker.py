@@ -15,6 +15,15 @@ from runs.engine.sweeper import sweep_from_django
 
 _host: Host | None = None
 
+# A server that vanished without a word is noticed within seconds, not after TCP's quarter hour.
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
 
 def host() -> Host:
     """The host of this process, started on first use."""
@@ -49,7 +58,8 @@ def conninfo() -> str:
     """How to reach Django's default database with libpq."""
     known = connection.get_connection_params()
     skip = {"context", "cursor_factory", "prepare_threshold", "client_encoding", "row_factory"}
-    return make_conninfo(**{k: v for k, v in known.items() if k not in skip and v is not None})
+    told = {k: v for k, v in known.items() if k not in skip and v is not None}
+    return make_conninfo(**(_PATIENCE | told))
 
 
 def sweep() -> None:

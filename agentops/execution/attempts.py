@@ -18,6 +18,7 @@ from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import Replay
 from agentops.execution.threads import Abandoned, Threads, bounded
 from agentops.execution.waits import Wait
+from agentops.sdk.errors import PayloadError
 from agentops.sdk.retry import Certainty, Failure, judge
 from agentops.sdk.steps import Work
 from agentops.sdk.tools import Effect
@@ -152,6 +153,9 @@ class Attempts:
 
         def record(value: object) -> Entry:
             made[:] = [self._outcomes.succeeded(call, value, flight)]
+            if made[0].entry.kind == "step.failed":
+                # A result that cannot be stored must not leave its effect behind.
+                raise PayloadError(str((made[0].entry.meta or {}).get("error")))
             return made[0].entry
 
         await self._port.transactional(self._claim, self._numbers, plain, record, work.timeout)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
-from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
+from agentops.execution.outcomes import DEADLINE_GRACE_SECONDS, Call, Flight, Outcome, Outcomes
 from agentops.execution.port import Port, is_ours
 from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import SETTLED, Replay
@@ -27,6 +27,8 @@ VERIFY_TIMEOUT_SECONDS = 30.0
 VERIFY_ATTEMPTS = 3
 VERIFY_PAUSE_SECONDS = 0.2
 LEASE_POLL_SECONDS = 0.2
+# An attempt that acts takes up to its timeout and has to be over by the deadline of its intent.
+ACT_WITHIN_SECONDS = DEADLINE_GRACE_SECONDS / 2
 
 
 class Effects:
@@ -59,7 +61,7 @@ class Effects:
         self._replay.begin(intent)
         flight.announced = True
         fault("effect.after_intent", call.work.name)
-        while time.monotonic() - flight.since < call.work.timeout:
+        while time.monotonic() - flight.since < ACT_WITHIN_SECONDS:
             if self._port.may_act() and self._port.worker == worker:
                 flight.acting = True
                 return True

@@ -108,10 +108,17 @@ class Replay:
         """Take in what arrived; the order of arrival is kept."""
         self.messages.extend(sorted(messages, key=lambda message: message.n))
 
+    def message(self, name: str) -> Message | None:
+        """The oldest message called ``name``; it stays for others who ask."""
+        return next((message for message in self.messages if message.name == name), None)
+
     def take_message(self, name: str) -> Message | None:
-        """The oldest message called ``name``, which nobody gets again."""
-        for message in self.messages:
-            if message.name == name:
-                self.messages.remove(message)
-                return message
-        return None
+        """The oldest message called ``name``, which nobody else gets."""
+        message = self.message(name)
+        if message is not None:
+            self.messages.remove(message)
+        return message
+
+    def give_back(self, message: Message) -> None:
+        """Nobody used it after all: it is the oldest again."""
+        self.messages.appendleft(message)

@@ -51,6 +51,7 @@ class Stepping:
         self._now = execution.claim.created_at
         self._asked: dict[str, Asked] = {}
         self._answered: set[str] = set()
+        self._recording: set[str] = set()
         self._held: dict[str, Asked] = {}
         self._ready: deque[tuple[Asked, Entry, object]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -167,6 +168,7 @@ class Stepping:
             if not asked.future.done():
                 self._deliver(asked, entry, value)
                 return True
+            self._give_back(entry)
         if not self._held or self._x.port.draining:
             return False
         held, self._held = self._held, {}
@@ -218,6 +220,7 @@ class Stepping:
 
     async def _record(self, asked: Asked, outcome: Outcome) -> None:
         if not outcome.recorded:
+            self._recording.add(asked.key)
             try:
                 await self._x.numbers.append([outcome.entry])
             except (Fenced, asyncio.CancelledError):
@@ -225,6 +228,8 @@ class Stepping:
                 if self._x.ended:
                     self._tell_late(asked, outcome)
                 raise
+            finally:
+                self._recording.discard(asked.key)
         self.recorded += 1
         self.last_progress_at = outcome.entry.at
         self._ready.append((asked, outcome.entry, outcome.value))
@@ -242,12 +247,23 @@ class Stepping:
     def deliver_recorded(self, entry: Entry) -> bool:
         """Give the agent a recorded outcome; False when it has not asked for it."""
         asked = self._asked.get(entry.key)
-        if asked is None:
-            return entry.key in self._answered
-        if not asked.future.done():
-            value = codec.decode(*entry.value) if entry.value else None
-            self._deliver(asked, entry, value)
+        if asked is None or asked.future.done():
+            unwanted = entry.key in self._answered or asked is not None
+            if unwanted:
+                self._give_back(entry)
+            return unwanted
+        value = codec.decode(*entry.value) if entry.value else None
+        self._deliver(asked, entry, value)
         return True
+
+    def _give_back(self, entry: Entry) -> None:
+        """An event came for a wait the agent had given up: the next one who waits gets it."""
+        arrival = (entry.meta or {}).get("inbox")
+        if entry.kind == "event.received" and isinstance(arrival, int) and entry.value is not None:
+            self._x.replay.give_back(Message(arrival, entry.name, entry.value))
+            wait = self.waits.waiting_for(entry.name)
+            if wait is not None:
+                self._wake(wait)
 
     def _deliver(self, asked: Asked, entry: Entry, value: object) -> None:
         self._now = max(self._now, entry.at)
@@ -342,10 +358,12 @@ class Stepping:
 
     def _await_child(self, asked: Asked, step: AwaitChild) -> Outcome | Wait:
         name = f"child:{step.spawn_key}"
-        message = self._x.replay.take_message(name)
+        message = self._x.replay.message(name)
         if message is None:
             return Wait(asked.key, "child", None, name, step.name)
-        return self._received(asked, "child.finished", message)
+        told = codec.decode(*message.value)
+        kind, value = _child_outcome(told if isinstance(told, dict) else {})
+        return self._outcome(asked, kind, value)
 
     def _wait(self, asked: Asked, wait: Wait) -> None:
         if asked.future.done():
@@ -379,10 +397,7 @@ class Stepping:
                 self._wake(wait)
 
     def _received(self, asked: Asked, kind: str, message: Message) -> Outcome:
-        value = codec.decode(*message.value)
-        if kind == "child.finished" and isinstance(value, dict):
-            kind, value = _child_outcome(value)
-        outcome = self._outcome(asked, kind, value)
+        outcome = self._outcome(asked, kind, codec.decode(*message.value))
         outcome.entry.meta = {"type": asked.step.type, "inbox": message.n}
         return outcome
 
@@ -416,7 +431,9 @@ class Stepping:
     def _cancel_work(self, key: str) -> None:
         self.waits.drop(key)
         self._x.attempts.unwanted.add(key)
-        if key in self._tasks and not self._is_acting(key):
+        # What is on its way into the journal will be there: it is dealt with when it has arrived.
+        arriving = key in self._recording and not self._closed
+        if key in self._tasks and not self._is_acting(key) and not arriving:
             self._tasks[key].cancel()
 
     def cut(self) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import structlog
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from agentops.execution.records import Claim, Entry, Message
 from agentops.sdk import codec
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 PULSE_SECONDS = 0.1
 NOTICE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+LATE_AGAIN_SECONDS = 1.0
 BREAKER_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 LOOP_SLOW_SECONDS = 1.0
@@ -159,6 +160,13 @@ class Keeper(threading.Thread):
     def _signal(self, claim: Claim, name: str, told: dict[str, object]) -> None:
         try:
             self._options.signal(claim.id, name, told, f"worker {self.worker}")
+        except (OperationalError, InterfaceError):
+            # The database is away: only this process knows what became of the effect.
+            again = threading.Timer(
+                LATE_AGAIN_SECONDS, self._calls.put, [lambda: self._signal(claim, name, told)]
+            )
+            again.daemon = True
+            again.start()
         finally:
             connection.close()
 
