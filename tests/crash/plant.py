@@ -127,6 +127,7 @@ class Plant:
         self.world = World(folder / "world")
         self.world.folder.mkdir()
         self.workers: list[Worker] = []
+        self.settings: dict[str, str] = {"AGENTOPS_CRASH_LIMIT": "3"}
         self._staying: Worker | None = None
         self._made = 0
         self._broker = broker
@@ -184,7 +185,7 @@ class Plant:
         }
         if self._broker:
             ours["CELERY_BROKER_URL"] = self._broker
-        return {**kept, **ours, **extra}
+        return {**kept, **ours, **self.settings, **extra}
 
     # -- processes
 

@@ -61,7 +61,7 @@ def test_death_after_the_record_goes_on_from_it(plant: Plant) -> None:
 
 
 def test_a_plain_function_goes_on_from_its_record_too(plant: Plant) -> None:
-    run, victim = holds(plant, "plain_clerk", "look ", gate="g")
+    run, victim = holds(plant, "plain-clerk", "look ", gate="g")
     until(lambda: plant.world.count("enter look") == 2, "the second look begins")
     victim.kill()
     plant.world.open("g")
@@ -86,10 +86,8 @@ def test_death_while_going_to_sleep_wakes_all_the_same(plant: Plant, moment: str
 def test_a_run_that_kills_every_worker_is_parked(plant: Plant) -> None:
     run = start(plant, "clerk", queue=QUEUE, steps=["look"])
     for _ in range(3):
-        worker = plant.worker(
-            queue=QUEUE, faults="effect.before/look:1:exit", AGENTOPS_CRASH_LIMIT="3"
-        )
+        worker = plant.worker(queue=QUEUE, faults="effect.before/look:1:exit")
         assert worker.wait() == 137, worker.said
-    plant.worker(queue=QUEUE, AGENTOPS_CRASH_LIMIT="3")
+    plant.stayer()
     run.until_waiting("crash_loop")
     run.check()
