@@ -37,6 +37,10 @@ class Comparison:
                     found.setdefault(name, []).append(value)
         return {name: median(values) for name, values in found.items()}
 
+    def is_smaller(self) -> bool:
+        """Whether this is not the full size, so that totals say little beside their targets."""
+        return any(result["scale"] < 1 for result in self.results)
+
     def incomplete(self) -> list[str]:
         """Measurements whose counts do not add up."""
         return [

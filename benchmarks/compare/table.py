@@ -20,14 +20,16 @@ def rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         ours = comparison.medians(target.workload, OURS).get(target.metric)
         peers = _of_peers(comparison, target)
         if ours is not None:
-            yield _row(target, ours, peers)
+            yield _row(target, ours, peers, smaller=comparison.is_smaller())
         elif peers:
             yield (target.label, target.wanted(), "–", *_cells(peers), "–", "not measured")
 
 
-def _row(target: Target, ours: float, peers: dict[str, float]) -> tuple[str, ...]:
+def _row(target: Target, ours: float, peers: dict[str, float], *, smaller: bool) -> tuple[str, ...]:
     misses = target.misses(ours, peers)
     verdict = f"MISS: {'; '.join(misses)}" if misses else ""
+    if target.total and smaller:
+        verdict = verdict or "not judged: smaller than the target's size"
     ratio = _ratio(target, ours, peers)
     return (target.label, target.wanted(), _shown(ours), *_cells(peers), ratio, verdict)
 

@@ -15,7 +15,7 @@ from benchmarks.rig.measure import percentile
 
 def result(system: str, complete: int = 1, **metrics: float) -> dict[str, Any]:
     return {
-        "workload": "W1", "system": system, "metrics": metrics, "counts": {"complete": complete},
+        "workload": "W1", "system": system, "scale": 1.0, "metrics": metrics, "counts": {"complete": complete},
         "machine": {}, "versions": {}, "settings": {},
     }  # fmt: skip
 
@@ -42,6 +42,14 @@ def test_the_median_of_the_rounds_counts() -> None:
 
     assert row[2] == "900"
     assert row[-1] == ""
+
+
+def test_a_total_of_a_smaller_run_is_not_taken_for_a_target_held() -> None:
+    small = result("agentops", wall_seconds=0.1) | {"workload": "W7", "scale": 0.1}
+
+    row = next(iter(table.rows(Comparison([small]))))
+
+    assert row[-1].startswith("not judged")
 
 
 def test_counts_that_do_not_add_up_are_reported() -> None:
