@@ -78,7 +78,10 @@ TARGETS = (
     Target("W4", "idempotent_repeats", "idempotent effects repeated", at_most=5),
     Target("W5", "memory_kb_per_run", "suspended: kB per run", at_most=0.1),
     Target("W5", "idle_cores", "suspended: cores while idle", at_most=0.02),
-    Target("W5", "signal_and_finish_seconds", "suspended: s to signal all and finish", at_most=10, total=True),
+    Target(
+        "W5", "signal_and_finish_seconds", "suspended: s to signal all and finish",
+        at_most=10, total=True,
+    ),
     Target("W5", "claim_p50_ms", "claim beside waiting runs: ms, p50", at_most=2, total=True),
     Target("W6", "raw_steps_per_second", "100 KB steps: steps/s", at_least=140),
     Target("W6", "raw_database_bytes_per_step", "100 KB random: database bytes", at_most=110_000),

@@ -15,7 +15,8 @@ from benchmarks.rig.measure import percentile
 
 def result(system: str, complete: int = 1, **metrics: float) -> dict[str, Any]:
     return {
-        "workload": "W1", "system": system, "scale": 1.0, "metrics": metrics, "counts": {"complete": complete},
+        "workload": "W1", "system": system, "scale": 1.0, "metrics": metrics,
+        "counts": {"complete": complete},
         "machine": {}, "versions": {}, "settings": {},
     }  # fmt: skip
 
