@@ -43,7 +43,7 @@ class Campaign:
         self.ledger = Ledger(self.plant)
         self.operator = Operator(self.plant, self.ledger)
         # Here every worker dies again and again, and no run is to blame.
-        self.plant.settings["AGENTOPS_CRASH_LIMIT"] = "50"
+        self.plant.settings |= {"AGENTOPS_CRASH_LIMIT": "50", "AGENTOPS_TEST_PACE": "0.1"}
         self._frozen: dict[Worker, float] = {}
         self._begun = 0.0
 

@@ -19,6 +19,9 @@ from agentops import (
 )
 from tests.crash import world
 
+# How long an effect takes before and after it happens; under chaos, long enough to be hit.
+PACE_SECONDS = float(os.environ.get("AGENTOPS_TEST_PACE", "0"))
+
 
 def was_paid(ctx: ToolContext, gate: str = "") -> Verified:
     """Look at the outside world, as a provider's search by idempotency key would."""
@@ -31,7 +34,9 @@ async def _held(ctx: ToolContext, what: str, gate: str) -> str:
     here.act(f"enter {what} {ctx.idempotency_key}")
     while gate and not here.is_open(gate):
         await asyncio.sleep(0.01)
+    await asyncio.sleep(PACE_SECONDS)
     here.act(f"{what} {ctx.idempotency_key}")
+    await asyncio.sleep(PACE_SECONDS)
     return what
 
 

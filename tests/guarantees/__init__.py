@@ -1,0 +1,1 @@
+"""What the README promises, tried on random agents, random crashes and random orders of events."""
