@@ -91,7 +91,8 @@ def test_a_step_inserted_before_recorded_ones_is_reported(program: Node) -> None
 @given(program=programs())
 def test_a_strict_agent_notices_other_arguments_too(program: Node) -> None:
     recorded = run(player(program, "strict"))
-    assume(any(key.startswith("work#") for key in recorded.journal.keys()))
+    keys = recorded.journal.keys()
+    assume("work#1" in keys)
     other = Node("sequence", parts=(Node("call", "inserted"), *program.parts))
     replayed = run(player(other, "strict"), journal=recorded.journal)
     assert (replayed.status, replayed.detail) == ("waiting", "code_changed")

@@ -1,0 +1,336 @@
+"""Random histories of several workers, senders and operators on the real statements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from agentops.execution.port import Suspended
+from agentops.execution.records import Phase
+from agentops.sdk.codec import NULL, encode
+from runs.engine import store
+from runs.engine.store import NewRun, Verdict
+from runs.models import Run, StopReason
+from tests.guarantees.fake import PAY, QUEUE, Worker
+from tests.runs.fake_worker import connect
+
+FINAL = ("succeeded", "failed", "cancelled", "expired")
+MOST_RUNS = 4
+WORKERS = 3
+pick = st.integers(0, 999)
+
+
+class Histories(RuleBasedStateMachine):
+    """Any interleaving of claims, rows, effects, deaths, freezes, signals, cancels and answers.
+
+    A frozen worker is one that is not chosen for a while; when it is, it still believes in what it
+    held.
+    """
+
+    @initialize()
+    def begin(self) -> None:
+        self.db = connect()
+        self.db.execute("TRUNCATE run, run_payload, journal, inbox, worker CASCADE")
+        self.workers = [Worker() for _ in range(WORKERS)]
+        self.effects: Counter[int] = Counter()
+        self.slept_at: dict[int, int] = {}
+        self.rows: list[Any] = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "db"):
+            self._settle_everything()
+            for worker in self.workers:
+                worker.exit()
+            self.db.close()
+
+    # -- choosing
+
+    def _worker(self, choice: int) -> Worker:
+        return self.workers[choice % len(self.workers)]
+
+    def _held(self, choice: int) -> tuple[Worker, int] | None:
+        pairs = [(worker, run) for worker in self.workers for run in sorted(worker.runs)]
+        return pairs[choice % len(pairs)] if pairs else None
+
+    def _run(self, choice: int) -> int:
+        runs = [row[0] for row in self.db.execute("SELECT id FROM run ORDER BY id").fetchall()]
+        return int(runs[choice % len(runs)])
+
+    def _some_run(self) -> bool:
+        return bool(self.db.execute("SELECT 1 FROM run LIMIT 1").fetchall())
+
+    def _believes(self) -> bool:
+        return any(worker.runs for worker in self.workers)
+
+    # -- from outside
+
+    @precondition(lambda self: len(self.rows) < MOST_RUNS)
+    @rule()
+    def start(self) -> None:
+        new = NewRun(
+            agent="a", agent_version="", input=NULL, input_digest=b"", owner_id=None,
+            started_by="test", queue=QUEUE,
+        )  # fmt: skip
+        with self.db.cursor() as cursor:
+            assert store.start(cursor, new) is not None
+
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def signal(self, choice: int) -> None:
+        self._tell(self._run(choice), "go", None)
+
+    def _tell(self, run: int, name: str, dedup: str | None) -> None:
+        with self.db.transaction(), self.db.cursor() as cursor:
+            store.signal(cursor, run_id=run, name=name, payload=NULL, sender="s", dedup_key=dedup)
+
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def cancel(self, choice: int) -> None:
+        ending = store.cancellation(StopReason.CANCELLED_BY_USER)
+        with self.db.transaction(), self.db.cursor() as cursor:
+            store.cancel(cursor, [self._run(choice)], ending)
+
+    @precondition(lambda self: 0 < len(self.rows) < MOST_RUNS)
+    @rule(choice=pick, at=pick)
+    def fork(self, choice: int, at: int) -> None:
+        source = Run(pk=self._run(choice), public_id="run_source")
+        new = NewRun(
+            agent="a", agent_version="", input=NULL, input_digest=b"", owner_id=None,
+            started_by="test", queue=QUEUE, forked_from_id=source.pk, forked_at_seq=1,
+        )  # fmt: skip
+        with (
+            suppress(store.NoSuchEvent),
+            self.db.transaction(),
+            self.db.cursor() as cursor,
+        ):
+            store.fork(cursor, source, new, at_seq=1 + at % 8, by="test")
+
+    @precondition(_some_run)
+    @rule()
+    def sweep(self) -> None:
+        with self.db.transaction(), self.db.cursor() as cursor:
+            store.reclaim(cursor, grace_seconds=5, crash_limit=50)
+
+    @rule(choice=pick)
+    def silence(self, choice: int) -> None:
+        """The lease of a worker ends; the worker does not know yet."""
+        self.db.execute("UPDATE worker SET state = 'dead' WHERE id = %s", [self._worker(choice).id])
+
+    @rule(choice=pick)
+    def crash(self, choice: int) -> None:
+        """A process dies, is seen to be gone, and another one starts."""
+        worker = self._worker(choice)
+        worker.exit()
+        self.db.execute(
+            "UPDATE worker SET state = 'dead', exited_at = now() WHERE id = %s", [worker.id]
+        )
+        self.workers[self.workers.index(worker)] = Worker()
+
+    # -- workers
+
+    @precondition(_some_run)
+    @rule(choice=pick, room=st.integers(1, 2))
+    def claim(self, choice: int, room: int) -> None:
+        self._worker(choice).claim(room)
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def step(self, choice: int) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        worker.append(run, f"look#{len(held.outcomes) + 1}", Phase.OUTCOME)
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def promise(self, choice: int) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        if PAY in held.outcomes:
+            return
+        if held.open_intent and not held.acting:
+            self._settle_or_ask(worker, run)
+        elif not held.acting:
+            worker.promise(run)
+
+    def _settle_or_ask(self, worker: Worker, run: int) -> None:
+        held = worker.runs[run]
+        if held.open_intent in held.settled:
+            worker.append(run, PAY, Phase.OUTCOME)
+        else:
+            worker.suspend(run, Suspended("operator", f"uncertain:{PAY}", None, held.seen))
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def act(self, choice: int) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        if held.acting and not held.acted:
+            self.effects[run] += 1
+            held.acted = held.acting
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def record(self, choice: int) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        if held.acted and not worker.append(run, PAY, Phase.OUTCOME):
+            name = f"settled:{PAY}:{held.acted}"
+            self._tell(run, name, name)
+        elif held.acted:
+            held.acting = held.acted = 0
+
+    @precondition(_believes)
+    @rule(choice=pick, why=st.sampled_from(["event", "timer", "given back"]))
+    def suspend(self, choice: int, why: str) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        if held.acting:
+            return
+        now = datetime.now(UTC)
+        endings = {
+            "event": Suspended("event", "go", None, 0),
+            "timer": Suspended("timer", "", now, 0),
+            "given back": None,
+        }
+        if worker.suspend(run, endings[why]) == "waiting":
+            self.slept_at[run] = held.seen
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def finish(self, choice: int) -> None:
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        if not worker.runs[run].acting and not worker.runs[run].open_intent:
+            worker.finish(run)
+
+    # -- people
+
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def settle(self, choice: int) -> None:
+        self._answer(self._run(choice))
+
+    def _answer(self, run: int) -> None:
+        """First whether the old attempt is over, then what the world says: see the model."""
+        intents = self.db.execute(
+            "SELECT i.n, w.exited_at IS NOT NULL FROM journal i"
+            " LEFT JOIN worker w ON w.id = (i.meta->>'worker')::bigint"
+            " WHERE i.run_id = %s AND i.phase = 0 ORDER BY i.n DESC LIMIT 1",
+            [run],
+        ).fetchall()
+        if not intents:
+            return
+        verdict = Verdict.HAPPENED if self.effects[run] else Verdict.DID_NOT_HAPPEN
+        said = store.Settlement(PAY, verdict, "test", encode("done"), attempt=intents[0][0])
+        refusals = (store.InQuarantine, store.NotUncertain, store.RunIsBusy, store.RunIsFinal)
+        with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
+            store.settle(cursor, run, said, grace_seconds=5)
+
+    # -- what must always hold
+
+    @invariant()
+    def promises(self) -> None:
+        if hasattr(self, "db"):
+            self.look()
+            self.no_effect_happens_twice()
+            self.journals_are_sound()
+            self.nothing_sleeps_through_a_message()
+            self.every_run_can_go_on()
+
+    def look(self) -> None:
+        self.rows = self.db.execute(
+            "SELECT id, status, waiting_for, ready_at, signal_seq, worker_id, cancel_requested_at"
+            " FROM run ORDER BY id"
+        ).fetchall()
+
+    def no_effect_happens_twice(self) -> None:
+        assert all(times <= 1 for times in self.effects.values())
+
+    def journals_are_sound(self) -> None:
+        for row in self.rows:
+            lines = self.db.execute(
+                "SELECT seq, epoch, key, phase, kind FROM journal WHERE run_id = %s ORDER BY seq",
+                [row[0]],
+            ).fetchall()
+            assert [line[0] for line in lines] == list(range(1, len(lines) + 1)), lines
+            epochs = [line[1] for line in lines]
+            assert epochs == sorted(epochs), lines
+            outcomes = [line[2] for line in lines if line[3] == 1]
+            assert len(outcomes) == len(set(outcomes)), lines
+            ends = [n for n, line in enumerate(lines) if line[4].removeprefix("run.") in FINAL]
+            assert ends == ([len(lines) - 1] if row[1] in FINAL else []), lines
+
+    def nothing_sleeps_through_a_message(self) -> None:
+        for run, status, waiting_for, _, counter, _, cancelled in self.rows:
+            if status == "waiting" and waiting_for in {"event", "timer"}:
+                assert counter <= self.slept_at[run], "a message came and the run sleeps"
+                assert cancelled is None
+
+    def every_run_can_go_on(self) -> None:
+        for run, status, waiting_for, ready_at, _, worker, _ in self.rows:
+            can = {
+                "queued": ready_at is not None,
+                "running": worker is not None,
+                "waiting": ready_at is not None or waiting_for in {"event", "operator"},
+            }
+            assert status in FINAL or can[status], (run, status)
+
+    def _settle_everything(self) -> None:
+        """Whatever has happened: with workers that live and people who answer, all runs end."""
+        for worker in self.workers:
+            worker.exit()
+        self.db.execute("UPDATE worker SET state = 'dead', exited_at = now()")
+        self.workers = [Worker()]
+        for _ in range(12):
+            self.sweep()
+            self._finish_what_is_there(self.workers[0])
+            self.look()
+            left = [row for row in self.rows if row[1] not in FINAL]
+            for row in left:
+                if row[2] == "operator":
+                    self._answer(row[0])
+                self._tell(row[0], "go", None)
+        assert not left, left
+        self.journals_are_sound()
+        self.no_effect_happens_twice()
+
+    def _finish_what_is_there(self, worker: Worker) -> None:
+        while worker.claim(9):
+            for run in list(worker.runs):
+                if worker.runs[run].open_intent and PAY not in worker.runs[run].outcomes:
+                    self._settle_or_ask(worker, run)
+                if run in worker.runs:
+                    assert worker.finish(run)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(300)
+def test_random_histories_keep_every_promise() -> None:
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
