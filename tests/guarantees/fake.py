@@ -37,6 +37,7 @@ class Held:
     settled: set[int] = field(default_factory=set)
     acting: int = 0
     acted: int = 0
+    cancelled: str = ""
 
     def next(self) -> int:
         self.seq += 1
@@ -81,7 +82,7 @@ class Worker:
             agent_version="", input=None, created_at=datetime.now(UTC),
             signal_seq=read_int(row[6]),
         )  # fmt: skip
-        held = Held(claim, 0, claim.signal_seq)
+        held = Held(claim, 0, claim.signal_seq, cancelled=read_text(row[11]))
         voids, intents = set(), set()
         for line in self.say(statements.LOAD, [pgwire.int8s([run])]):
             key, phase, n = read_text(line[1]), Phase(read_int(line[2])), read_int(line[3])
@@ -146,6 +147,8 @@ class Worker:
     def finish(self, run: int) -> bool:
         held = self.runs.pop(run)
         ending = Finished("succeeded", "completed", encode("done"))
+        if held.cancelled:
+            ending = Finished("cancelled", held.cancelled)
         closing = Closing(
             held.claim, ending, held.next(), "v", endings.untouched(held.claim), _nobody()
         )

@@ -161,7 +161,7 @@ class Histories(RuleBasedStateMachine):
         worker, run = self._held(choice) or (None, 0)
         assert worker is not None
         held = worker.runs[run]
-        if PAY in held.outcomes:
+        if PAY in held.outcomes or held.cancelled:
             return
         if held.open_intent and not held.acting:
             self._settle_or_ask(worker, run)
@@ -316,7 +316,8 @@ class Histories(RuleBasedStateMachine):
     def _finish_what_is_there(self, worker: Worker) -> None:
         while worker.claim(9):
             for run in list(worker.runs):
-                if worker.runs[run].open_intent and PAY not in worker.runs[run].outcomes:
+                held = worker.runs[run]
+                if held.open_intent and not held.cancelled:
                     self._settle_or_ask(worker, run)
                 if run in worker.runs:
                     assert worker.finish(run)
