@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,7 +58,7 @@ class Worker:
         self.id = int(row[0])
         self.runs: dict[int, Held] = {}
 
-    def say(self, statement: Statement, values: list[pgwire.Value]) -> list[tuple[Any, ...]]:
+    def say(self, statement: Statement, values: Sequence[pgwire.Value]) -> list[tuple[Any, ...]]:
         """Send a statement as the writer does. Raises psycopg errors."""
         result = self.db.pgconn.exec_params(
             statement.sql, values, param_formats=[pq.Format.BINARY] * len(values),
