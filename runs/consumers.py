@@ -12,7 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import SESSION_KEY
 from django.utils import timezone
 
-from agentops.accounts.access import NotFound, is_operator
+from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
 from runs import figures, queries
 from runs.live.audience import Audience, ListAudience, Shown, Subscriber, encode
@@ -43,7 +43,7 @@ class Console(AsyncWebsocketConsumer):
         if not isinstance(user, User) or not user.is_active:
             await self._bye(SIGNED_OUT)
             return
-        self._who = Subscriber(user)
+        self._who = await database_sync_to_async(_subscriber)(user)
         self._zone = self.scope.get("cookies", {}).get("zone", "")
         now = figures.iso(timezone.now())
         await self.send(text_data=encode([{"do": "hello", "now": now, "build": build()}]))
@@ -64,23 +64,25 @@ class Console(AsyncWebsocketConsumer):
         """Look now and then whether this person is still signed in and still may."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            user = await database_sync_to_async(self._still)()
-            if user is None:
+            actor = await database_sync_to_async(self._still)()
+            if actor is None:
                 await self._bye(SIGNED_OUT)
                 return
-            if is_operator(user) != is_operator(self._who.user):
+            if actor.reach != self._who.actor.reach:
                 await self._bye(RIGHT_LOST)
                 return
-            self._who.user = user
+            self._who.actor = actor
 
-    def _still(self) -> User | None:
-        """The person as they are now, if their session lives and they are active."""
+    def _still(self) -> Actor | None:
+        """The person with the rights of now, if their session lives and they are active."""
         session = self.scope["session"]
         if not session.session_key or not session.exists(session.session_key):
             return None
-        user = User.objects.filter(pk=self._who.user.pk, is_active=True).first()
+        user = User.objects.filter(pk=self._who.actor.user.pk, is_active=True).first()
         fresh = type(session)(session.session_key)
-        return user if user and fresh.get(SESSION_KEY) == str(user.pk) else None
+        if user is None or fresh.get(SESSION_KEY) != str(user.pk):
+            return None
+        return Actor(user).ready()
 
     async def _bye(self, code: int) -> None:
         await self.send(text_data=encode([{"do": "bye", "code": code}]))
@@ -128,12 +130,11 @@ class Console(AsyncWebsocketConsumer):
         await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
 
     def _run(self, public_id: str) -> Run:
-        return queries.get_run(public_id=public_id, viewer=self._who.user)
+        return queries.get_run(public_id=public_id, viewer=self._who.actor)
 
     async def _watch_list(self, said: dict[str, Any]) -> None:
-        user = self._who.user
-        owner = None if is_operator(user) else user.pk
-        audience = ListAudience(self._zone, str(said.get("query", ""))[:500], owner)
+        reach = self._who.actor.reach
+        audience = ListAudience(self._zone, str(said.get("query", ""))[:500], reach)
         ids = said.get("ids")
         known = ids[:MOST_ROWS] if isinstance(ids, list) else []
         shown = Shown(frozenset(map(str, known)), _number(said.get("after")))
@@ -146,6 +147,10 @@ class Console(AsyncWebsocketConsumer):
             await hub().leave_list(self._who, watched)
         elif watched is not None:
             await hub().leave_run(self._who, *watched)
+
+
+def _subscriber(user: User) -> Subscriber:
+    return Subscriber(Actor(user).ready())
 
 
 def _number(value: object) -> int | None:

@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from agentops.accounts.models import User
+from agentops.accounts.models import Team, User
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.codec import Encoded, canonical, encode
@@ -70,6 +70,7 @@ def start_run(
     input: object,
     owner: User | None,
     started_by: str,
+    team: Team | None = None,
     idempotency_key: str | None = None,
     title: str = "",
     queue: str | None = None,
@@ -93,6 +94,7 @@ def start_run(
         input=_encoded(input),
         input_digest=_digest(input),
         owner_id=owner.pk if owner else None,
+        team_id=team.pk if team else None,
         started_by=started_by,
         idempotency_key=idempotency_key,
         title=(title or _title(definition, arguments))[:LONGEST_TITLE],
@@ -231,6 +233,7 @@ def fork_run(
             input=encoded,
             input_digest=digest,
             owner_id=owner.pk if owner else None,
+            team_id=run.team_id,
             started_by=actor,
             idempotency_key=idempotency_key,
             title=run.title,

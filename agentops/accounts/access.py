@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Protocol, TypeVar
 
 import structlog
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-from agentops.accounts.models import User
+from agentops.accounts.actors import Actor, Reach
+from agentops.accounts.roles import ALLOWS, OWN, Action
 from agentops.sdk.errors import AgentopsError
 
-log = structlog.get_logger(__name__)
+__all__ = ["Action", "Actor", "Forbidden", "NotFound", "Owned", "allows", "authorize", "visible_to"]
 
-Actor = User | AnonymousUser
+log = structlog.get_logger(__name__)
 M = TypeVar("M", bound=Model)
 
 
-class Action(enum.StrEnum):
-    """What somebody wants to do."""
-
-    VIEW = "view"
-    # Start, stop, talk to, fork.
-    CONTROL = "control"
-    # Settle an uncertain outcome, let a parked run go on.
-    OPERATE = "operate"
-
-
 class Owned(Protocol):
-    """Something that belongs to a person, or to nobody."""
+    """Something that belongs to a person, a team, both or nobody."""
 
     owner_id: int | None
+    team_id: int | None
+
+    @property
+    def public_id(self) -> str: ...
 
 
 class NotFound(AgentopsError):
@@ -40,25 +33,69 @@ class NotFound(AgentopsError):
     code = "not_found"
 
 
-def is_operator(actor: Actor) -> bool:
-    """Whether ``actor`` looks after everybody's runs."""
-    return actor.is_active and actor.is_staff
+class Forbidden(AgentopsError):
+    """You may see it, but not do this with it."""
+
+    code = "permission_denied"
 
 
-def authorize(actor: Actor, action: Action, target: Owned) -> None:
-    """Return if ``actor`` may do ``action`` with ``target``.
+def authorize(actor: Actor, action: Action, target: Owned | None = None) -> None:
+    """Return if ``actor`` may do ``action`` with ``target``, or at all if that names nothing.
 
-    Raises NotFound, so that strangers do not learn that it exists. Owners may do everything with
-    what is theirs, operators with everything.
+    Raises NotFound for what they may not even see, so that strangers do not learn that it exists,
+    and Forbidden, with who may, for what they may see but not touch.
     """
-    is_owner = isinstance(actor, User) and actor.is_active and target.owner_id == actor.pk
-    if not is_owner and not is_operator(actor):
-        log.info("access.denied", action=action, actor=actor.pk, target=str(target))
+    if target is not None and not _sees(actor, target):
+        log.info("access.denied", action=action, actor=actor.name, target=str(target))
         raise NotFound
+    if not allows(actor, action, target):
+        log.info("access.denied", action=action, actor=actor.name, target=str(target or ""))
+        raise Forbidden(_who_may(actor, action))
+
+
+def allows(actor: Actor, action: Action, target: Owned | None = None) -> bool:
+    """Whether ``actor`` may do ``action``; what a button asks before it is drawn."""
+    if not actor.is_active or not actor.token_allows(action):
+        return False
+    if target is None:
+        return action in actor.allowed
+    if not _sees(actor, target):
+        return False
+    own = target.owner_id == actor.user.pk and action in OWN
+    return own or action in actor.allowed
 
 
 def visible_to(actor: Actor, objects: QuerySet[M]) -> QuerySet[M]:
-    """Those of the objects that ``actor`` may see. They have an ``owner``."""
-    if not actor.is_active:
+    """Those of the objects that ``actor`` may see. They have an ``owner`` and a ``team``."""
+    reach = actor.reach
+    if not actor.is_active or not actor.token_allows(Action.VIEW):
         return objects.none()
-    return objects if is_operator(actor) else objects.filter(owner_id=actor.pk)
+    if reach.only is not None:
+        objects = objects.filter(public_id__in=reach.only)
+    return objects if reach.everything else objects.filter(_within(reach))
+
+
+def _within(reach: Reach) -> Q:
+    mine = Q(owner_id=reach.owner)
+    return mine | Q(team_id__in=reach.teams) if reach.teams else mine
+
+
+def _sees(actor: Actor, target: Owned) -> bool:
+    reach = actor.reach
+    if not actor.is_active or not actor.token_allows(Action.VIEW):
+        return False
+    if reach.only is not None and target.public_id not in reach.only:
+        return False
+    mine = target.owner_id is not None and target.owner_id == reach.owner
+    return reach.everything or mine or target.team_id in reach.teams
+
+
+def _who_may(actor: Actor, action: Action) -> str:
+    if not actor.token_allows(action):
+        return f"This token may not be used to {_words(action)}."
+    roles = " or ".join(role for role, actions in ALLOWS.items() if action in actions)
+    return f"To {_words(action)} needs the role {roles}. Ask an administrator."
+
+
+def _words(action: Action) -> str:
+    return action.value.replace("_", " ")

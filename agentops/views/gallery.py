@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib.auth.decorators import user_passes_test
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from agentops.accounts.access import Action, allows
+from agentops.accounts.actors import actor_of
 from runs import drawing, statuses, troubles
 from runs.drawing import RunDrawing, RunRow
 from runs.models import Phase, Run, RunStatus, StopReason, WaitingFor
 from runs.timeline import Line, Timeline
+from runs.views.signing import signed_in
 
 NOW = datetime(2026, 11, 23, 14, 2, 11, tzinfo=UTC)
 LONG = "A title that is far too long for its column because somebody pasted a whole sentence " * 2
@@ -22,9 +24,11 @@ RIGHT_TO_LEFT = "تسوية فواتير نوفمبر"
 
 
 @require_safe
-@user_passes_test(lambda user: user.is_active and user.is_staff)
+@signed_in
 def gallery(request: HttpRequest) -> HttpResponse:
     """Draw all there is, from made-up records that are stored nowhere."""
+    if not allows(actor_of(request), Action.ADMINISTER):
+        raise Http404("The gallery is for administrators.")
     drawn = RunDrawing(_run(status=RunStatus.RUNNING), Timeline(_lines()), NOW)
     context = {
         "now": NOW,

@@ -1,4 +1,4 @@
-"""Pages for reading the mail that was kept because no mail server is named. Operators only."""
+"""Pages for reading the mail that was kept because no mail server is named. Administrators only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from agentops.accounts.access import is_operator
+from agentops.accounts.access import Action, allows
+from agentops.accounts.actors import actor_of
 from agentops.mail import backend, maildir
-from runs.views.signing import person, signed_in
+from runs.views.signing import signed_in
 
 SHOWN = 200
 
@@ -18,7 +19,7 @@ SHOWN = 200
 @signed_in
 def mails(request: HttpRequest) -> HttpResponse:
     """The last messages, newest first, and where mail of this system goes."""
-    _operators_only(request)
+    _administrators_only(request)
     context = {
         "mails": maildir.newest(backend.folder(), SHOWN),
         "shown": SHOWN,
@@ -33,14 +34,14 @@ def mails(request: HttpRequest) -> HttpResponse:
 @signed_in
 def mail(request: HttpRequest, name: str) -> HttpResponse:
     """One message, as plain text: what it says is not ours to draw."""
-    _operators_only(request)
+    _administrators_only(request)
     found = maildir.read(backend.folder(), name)
     if found is None:
         raise Http404("No message is called so.")
     return render(request, "mail/message.html", {"mail": found})
 
 
-def _operators_only(request: HttpRequest) -> None:
+def _administrators_only(request: HttpRequest) -> None:
     """Mail holds what was meant for somebody else; for others there is nothing here."""
-    if not is_operator(person(request)):
-        raise Http404("Mail is for operators.")
+    if not allows(actor_of(request), Action.ADMINISTER):
+        raise Http404("Mail is for administrators.")

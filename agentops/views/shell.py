@@ -15,6 +15,9 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from agentops.accounts.access import Action, allows
+from agentops.accounts.actors import actor_of
+from agentops.accounts.models import User
 from runs.release import build
 from runs.zones import zone
 
@@ -29,7 +32,7 @@ class Place:
     label: str
     icon: str
     key: str
-    staff_only: bool = False
+    action: Action = Action.VIEW
 
 
 PLACES = (
@@ -39,11 +42,11 @@ PLACES = (
     Place("conversations", "Conversations", "messages-square", "v"),
     Place("agents", "Agents", "bot", "a"),
     Place("costs", "Costs", "wallet", "c"),
-    Place("mails", "Mail", "mail", "m", staff_only=True),
+    Place("mails", "Mail", "mail", "m", Action.ADMINISTER),
     Place("credentials", "Credentials", "key-round", "d"),
     Place("audit", "Audit", "scroll-text", "u"),
     Place("settings", "Settings", "settings", "s"),
-    Place("gallery", "Gallery", "server", "y", staff_only=True),
+    Place("gallery", "Gallery", "server", "y", Action.ADMINISTER),
 )
 
 
@@ -91,15 +94,23 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def _rail(request: HttpRequest) -> list[RailItem]:
-    is_staff = bool(getattr(getattr(request, "user", None), "is_staff", False))
     return [
         RailItem(
             place.label, place.icon, place.key, href,
             current=request.path.startswith(href), exact=request.path == href,
         )
         for place, href in _addresses()
-        if is_staff or not place.staff_only
+        if _may_open(request, place)
     ]  # fmt: skip
+
+
+def _may_open(request: HttpRequest, place: Place) -> bool:
+    """Everybody has runs of their own to look at; other places need the right to them."""
+    if place.action is Action.VIEW:
+        return True
+    return isinstance(getattr(request, "user", None), User) and allows(
+        actor_of(request), place.action
+    )
 
 
 @cache

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from agentops.accounts.access import Action
-from agentops.accounts.models import User
+from agentops.accounts.access import Action, Actor
+from agentops.accounts.actors import actor_of
 from runs import queries
 from runs.models import Run
 from runs.serializers import RunSerializer
@@ -28,9 +28,9 @@ class RunView(APIView):
     """A view of one run, or of all that the caller may see."""
 
     @property
-    def caller(self) -> User:
+    def caller(self) -> Actor:
         """Who calls; the default permission has refused everybody else."""
-        return cast("User", self.request.user)
+        return actor_of(self.request)
 
     def run_for(self, action: Action, public_id: str) -> Run:
         """The run, if the caller may do this with it. Raises NotFound."""

@@ -75,8 +75,8 @@ class RunList(RunView):
         """Start a run."""
         wanted = checked(StartSerializer, request.data)
         started = services.start_run(
-            owner=self.caller,
-            started_by=self.caller.get_username(),
+            owner=self.caller.user,
+            started_by=self.caller.name,
             idempotency_key=idempotency_key(request),
             **wanted,
         )
@@ -104,8 +104,8 @@ class CancelRun(RunView):
         said = checked(CancelSerializer, request.data)
         stopped = services.cancel_run(
             run=run,
-            actor=self.caller.get_username(),
-            by_operator=run.owner_id != self.caller.pk,
+            actor=self.caller.name,
+            by_operator=run.owner_id != self.caller.user.pk,
             **said,
         )
         return Response(shown(stopped))
@@ -121,7 +121,7 @@ class SignalRun(RunView):
         """Send a named event to a run."""
         run = self.run_for(Action.CONTROL, public_id)
         said = checked(SignalSerializer, request.data)
-        accepted = services.signal_run(run=run, sender=self.caller.get_username(), **said)
+        accepted = services.signal_run(run=run, sender=self.caller.name, **said)
         return Response({"accepted": accepted})
 
 
@@ -140,8 +140,8 @@ class ForkRun(RunView):
         wanted = checked(ForkSerializer, request.data)
         forked = services.fork_run(
             run=run,
-            actor=self.caller.get_username(),
-            owner=self.caller,
+            actor=self.caller.name,
+            owner=self.caller.user,
             idempotency_key=idempotency_key(request),
             **wanted,
         )
@@ -155,7 +155,7 @@ class ResumeRun(RunView):
     def post(self, request: Request, public_id: str) -> Response:
         """Let a run go on that was parked for a crash loop, changed code or a payload."""
         run = self.run_for(Action.OPERATE, public_id)
-        return Response(shown(services.resume_run(run=run, actor=self.caller.get_username())))
+        return Response(shown(services.resume_run(run=run, actor=self.caller.name)))
 
 
 def _started(started: services.Started) -> Response:

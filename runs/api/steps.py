@@ -30,5 +30,5 @@ class SettleStep(RunView):
         """Say what became of a step: happened, did_not_happen, unknown, or stop the run."""
         run = self.run_for(Action.OPERATE, public_id)
         said = checked(SettleSerializer, request.data)
-        settled = services.settle_step(run=run, key=key, actor=self.caller.get_username(), **said)
+        settled = services.settle_step(run=run, key=key, actor=self.caller.name, **said)
         return Response(shown(settled))

@@ -151,7 +151,8 @@ SPAWN = _statement(
     "spawn",
     """
 WITH parent AS MATERIALIZED (
-    SELECT id, public_id, epoch, coalesce(root_id, id) AS root_id, owner_id, queue, priority
+    SELECT id, public_id, epoch, coalesce(root_id, id) AS root_id, owner_id, team_id,
+           queue, priority
       FROM run WHERE id = $1::bigint AND epoch = $2::int AND status = 'running' FOR SHARE
 ), written AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, fingerprint, codec, data,
@@ -160,10 +161,10 @@ WITH parent AS MATERIALIZED (
            $8::bytea, ($9::text)::jsonb, $10::timestamptz FROM parent
     ON CONFLICT DO NOTHING RETURNING run_id
 ), child AS (
-    INSERT INTO run (public_id, agent, agent_version, title, queue, priority, owner_id, started_by,
-                     parent_id, parent_key, root_id, timeout_seconds, ready_at)
+    INSERT INTO run (public_id, agent, agent_version, title, queue, priority, owner_id, team_id,
+                     started_by, parent_id, parent_key, root_id, timeout_seconds, ready_at)
     SELECT $11::text, $12::text, $13::text, $14::text, coalesce($15::text, p.queue), p.priority,
-           p.owner_id, 'run ' || p.public_id, p.id, $3::text, p.root_id, $19::float8,
+           p.owner_id, p.team_id, 'run ' || p.public_id, p.id, $3::text, p.root_id, $19::float8,
            clock_timestamp()
       FROM parent p JOIN written w ON w.run_id = p.id
     RETURNING id, agent, started_by, queue

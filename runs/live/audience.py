@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentops.accounts.access import Action, NotFound, Owned, authorize
-from agentops.accounts.models import User
+from agentops.accounts.access import Action, Actor, Owned, allows
+from agentops.accounts.actors import Reach
 
 Frame = dict[str, Any]
 QUEUE_LENGTH = 64
@@ -24,11 +24,11 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class ListAudience:
-    """Those for whom a list of runs is drawn alike. ``owner`` is ``None`` for operators."""
+    """Those for whom a list of runs is drawn alike."""
 
     zone: str
     query: str
-    owner: int | None
+    reach: Reach
 
 
 def encode(frames: list[Frame]) -> str:
@@ -39,18 +39,14 @@ def encode(frames: list[Frame]) -> str:
 class Subscriber:
     """One socket. What it cannot take in time is dropped, and it is told to read again."""
 
-    def __init__(self, user: User, *, length: int = QUEUE_LENGTH) -> None:
-        self.user = user
+    def __init__(self, actor: Actor, *, length: int = QUEUE_LENGTH) -> None:
+        self.actor = actor
         self._queue: asyncio.Queue[str] = asyncio.Queue(length)
         self._missed: set[str] = set()
 
     def sees(self, target: Owned) -> bool:
         """Whether it may still be sent news of ``target``."""
-        try:
-            authorize(self.user, Action.VIEW, target)
-        except NotFound:
-            return False
-        return True
+        return allows(self.actor, Action.VIEW, target)
 
     def offer(self, topic: str, text: str) -> None:
         """Queue a message; if the queue is full, drop it and remember the gap."""

@@ -97,7 +97,7 @@ class Hub:
         self._start()
         watched = self._lists.setdefault(audience, WatchedList())
         watched.sockets[who] = shown
-        await self._reader.do(self._reader.join_list, who.user, audience, shown.ids)
+        await self._reader.do(self._reader.join_list, who.actor, audience, shown.ids)
 
     async def leave_run(self, who: Subscriber, run_id: int, audience: Audience) -> None:
         """Send ``who`` no more of this run."""
@@ -240,7 +240,7 @@ class Hub:
 
     async def _send_rows(self, audience: ListAudience, watched: WatchedList) -> None:
         ids = frozenset().union(*(shown.ids for shown in watched.sockets.values()))
-        viewer = next(iter(watched.sockets)).user
+        viewer = next(iter(watched.sockets)).actor
         text = await self._reader.do(self._reader.rows, viewer, audience, ids)
         if text is not None:
             for who in watched.sockets:
@@ -250,7 +250,7 @@ class Hub:
         asked = {shown.newest for shown in watched.sockets.values() if shown.newest is not None}
         if not asked:
             return
-        viewer = next(iter(watched.sockets)).user
+        viewer = next(iter(watched.sockets)).actor
         counts = await self._reader.do(self._reader.new_counts, viewer, audience, asked)
         for who, shown in watched.sockets.items():
             count = counts.get(shown.newest, 0) if shown.newest is not None else 0

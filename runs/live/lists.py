@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
-from agentops.accounts.access import visible_to
-from agentops.accounts.models import User
+from agentops.accounts.access import Actor, visible_to
 from runs import figures, listing, statuses
 from runs.drawing import RunRow
 from runs.listing import Filter
@@ -27,7 +26,7 @@ class Known:
     rows: dict[str, Looked] = field(default_factory=dict)
 
 
-def row_changes(viewer: User, query: Filter, ids: Collection[str], known: Known) -> list[Frame]:
+def row_changes(viewer: Actor, query: Filter, ids: Collection[str], known: Known) -> list[Frame]:
     """Frames for those of some shown runs that differ from what is known of them."""
     mine = visible_to(viewer, Run.objects.filter(public_id__in=ids).select_related("owner"))
     changed = []
@@ -43,7 +42,7 @@ def row_changes(viewer: User, query: Filter, ids: Collection[str], known: Known)
     return [_row(run, matches=run.pk in fits) for run in changed]
 
 
-def remember(viewer: User, ids: Collection[str], known: Known) -> None:
+def remember(viewer: Actor, ids: Collection[str], known: Known) -> None:
     """Take note of how rows stand that a page has just drawn."""
     fresh = [public_id for public_id in ids if public_id not in known.rows]
     mine = visible_to(viewer, Run.objects.filter(public_id__in=fresh))
@@ -60,7 +59,7 @@ def _row(run: Run, *, matches: bool) -> Frame:
     }  # fmt: skip
 
 
-def new_count(viewer: User, query: Filter, newest: int) -> int:
+def new_count(viewer: Actor, query: Filter, newest: int) -> int:
     """How many matching runs came after ``newest``; a hundred means that or more."""
     return listing.newer_than(query.apply(visible_to(viewer, Run.objects.all())), newest)
 

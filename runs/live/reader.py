@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from django.db import connections
 from django.utils import timezone
 
-from agentops.accounts.models import User
+from agentops.accounts.access import Actor
 from runs import reading
 from runs.listing import Filter
 from runs.live import lists, pages
@@ -108,12 +108,12 @@ class Reader:
 
     # -- lists --------------------------------------------------------------------------------
 
-    def join_list(self, viewer: User, audience: ListAudience, ids: frozenset[str]) -> None:
+    def join_list(self, viewer: Actor, audience: ListAudience, ids: frozenset[str]) -> None:
         """Begin to watch the rows of a list that a page has drawn."""
         known = self._known.setdefault(audience, Known())
         lists.remember(viewer, ids, known)
 
-    def rows(self, viewer: User, audience: ListAudience, ids: frozenset[str]) -> str | None:
+    def rows(self, viewer: Actor, audience: ListAudience, ids: frozenset[str]) -> str | None:
         """The message about rows that changed, if any did."""
         query = Filter.read_query(audience.query)
         known = self._known.setdefault(audience, Known())
@@ -121,7 +121,7 @@ class Reader:
             frames = lists.row_changes(viewer, query, ids, known)
         return encode(frames) if frames else None
 
-    def new_counts(self, viewer: User, audience: ListAudience, newest: set[int]) -> dict[int, int]:
+    def new_counts(self, viewer: Actor, audience: ListAudience, newest: set[int]) -> dict[int, int]:
         """How many runs came after each of some numbers."""
         query = Filter.read_query(audience.query)
         return {number: lists.new_count(viewer, query, number) for number in newest}

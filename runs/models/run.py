@@ -111,6 +111,9 @@ class Run(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="runs"
     )
+    team = models.ForeignKey(
+        "accounts.Team", null=True, on_delete=models.PROTECT, related_name="runs", db_index=False
+    )
     started_by = models.TextField(blank=True, db_default="")
     idempotency_key = models.TextField(null=True, db_collation="C")
     parent = models.ForeignKey(
@@ -170,6 +173,12 @@ class Run(models.Model):
             models.Index(F("created_at").desc(), F("id").desc(), name="run_newest"),
             models.Index("status", F("created_at").desc(), name="run_by_status"),
             models.Index("agent", F("created_at").desc(), name="run_by_agent"),
+            models.Index(
+                "team",
+                F("created_at").desc(),
+                name="run_by_team",
+                condition=Q(team__isnull=False),
+            ),
         ]
         constraints = [
             # Idempotent start.

@@ -10,11 +10,12 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from agentops.accounts.access import Action
+from agentops.accounts.actors import actor_of
 from agentops.sdk.errors import AgentopsError
 from runs import services
 from runs.models import Run
 from runs.services import Verdict
-from runs.views.signing import actor, signed_in, the_run
+from runs.views.signing import signed_in, the_run
 
 
 @require_POST
@@ -24,7 +25,7 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     run = the_run(request, public_id, Action.CONTROL)
     by_operator = run.owner_id != request.user.pk
     note = request.POST.get("note", "")
-    services.cancel_run(run=run, actor=actor(request), by_operator=by_operator, note=note)
+    services.cancel_run(run=run, actor=actor_of(request).name, by_operator=by_operator, note=note)
     return redirect("run", public_id)
 
 
@@ -34,7 +35,7 @@ def resume(request: HttpRequest, public_id: str) -> HttpResponse:
     """Let a parked run go on."""
     run = the_run(request, public_id, Action.OPERATE)
     try:
-        services.resume_run(run=run, actor=actor(request))
+        services.resume_run(run=run, actor=actor_of(request).name)
     except AgentopsError as refused:
         messages.error(request, str(refused), extra_tags="bad")
     return redirect("run", public_id)
@@ -62,7 +63,7 @@ def _settle(request: HttpRequest, run: Run, verdict: Verdict) -> None:
         run=run,
         key=request.POST.get("key", ""),
         verdict=verdict,
-        actor=actor(request),
+        actor=actor_of(request).name,
         result=typed(request.POST.get("result", "")) if happened else None,
         reference=request.POST.get("reference", "")[:200],
     )

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from agentops.accounts.access import NotFound, visible_to
+from agentops.accounts.actors import actor_of
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
@@ -20,7 +21,7 @@ from runs import forms, listing, queries, services
 from runs.drawing import run_rows
 from runs.forms import InputForm
 from runs.models import Run, RunStatus
-from runs.views.signing import actor, person, signed_in
+from runs.views.signing import person, signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ RECENT = 10
 @signed_in
 def agents(request: HttpRequest) -> HttpResponse:
     """Every agent this release knows, and modules that could not be used."""
-    mine = visible_to(person(request), Run.objects.all())
+    mine = visible_to(actor_of(request), Run.objects.all())
     counted = mine.values("agent").annotate(
         live=Count("id", filter=Q(status__in=_LIVE)), last=Max("created_at")
     )
@@ -90,7 +91,7 @@ def _started(request: HttpRequest, definition: AgentDefinition, given: dict[str,
         agent=definition.name,
         input=given,
         owner=person(request),
-        started_by=actor(request),
+        started_by=actor_of(request).name,
         idempotency_key=request.POST.get("start_key") or None,
         title=request.POST.get("run_title", ""),
     )
@@ -109,7 +110,7 @@ def _input_like(request: HttpRequest) -> object:
     if not like:
         return None
     try:
-        run = queries.get_run(public_id=like, viewer=person(request))
+        run = queries.get_run(public_id=like, viewer=actor_of(request))
     except NotFound:
         return None
     return queries.payload(run=run).input
@@ -117,7 +118,7 @@ def _input_like(request: HttpRequest) -> object:
 
 def _context(request: HttpRequest, agent: AgentDefinition, form: InputForm) -> dict[str, Any]:
     now = timezone.localtime()
-    mine = visible_to(person(request), Run.objects.filter(agent=agent.name))
+    mine = visible_to(actor_of(request), Run.objects.filter(agent=agent.name))
     recent = listing.page(mine).runs[:RECENT]
     return {
         "agent": Card.of(agent),

@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
+from agentops.accounts.actors import actor_of
 from agentops.sdk.catalog import catalog
 from runs import listing
 from runs.drawing import run_rows
 from runs.listing import VIEWS, Filter
 from runs.models import Run, RunStatus, WaitingFor
-from runs.views.signing import person, signed_in
+from runs.views.signing import signed_in
 
 _KNOWN = {*Filter.names(), "before", "after"}
 _DONE = {
@@ -48,7 +49,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     wanted = Filter.read(request.GET.dict())
     if request.GET.get("q", "") != wanted.q:
         return redirect(f"{reverse('runs')}?{wanted.query}".rstrip("?"))
-    mine = visible_to(person(request), Run.objects.all())
+    mine = visible_to(actor_of(request), Run.objects.all())
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
     page = listing.page(wanted.apply(mine), before=before, after=after)
     now = timezone.localtime()

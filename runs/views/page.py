@@ -14,13 +14,14 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
+from agentops.accounts.actors import actor_of
 from runs import drawing, reading, settling, troubles
 from runs.drawing import BLOCK, EventRow, RunDrawing, RunRow, StepRow, run_rows
 from runs.models import Run, RunStatus
 from runs.reading import StepValues
 from runs.timeline import Step, Timeline
 from runs.views.lists import Tab
-from runs.views.signing import person, signed_in, the_run
+from runs.views.signing import signed_in, the_run
 
 EVENTS_PER_PAGE = 100
 RELATED_SHOWN = 50
@@ -211,7 +212,7 @@ class Related:
 
 def _related(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
     shown = drawn.run
-    mine = visible_to(person(request), Run.objects.select_related("owner"))
+    mine = visible_to(actor_of(request), Run.objects.select_related("owner"))
     above = [pk for pk in (shown.parent_id, shown.forked_from_id) if pk]
     groups = (
         ("Came from", "the run that started it, or that it was forked from",

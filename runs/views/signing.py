@@ -7,10 +7,12 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from agentops.accounts.access import Action, NotFound
+from agentops.accounts.access import Action, Forbidden, NotFound
+from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
 from runs import queries
 from runs.models import Run
@@ -41,13 +43,10 @@ def person(request: HttpRequest) -> User:
 
 
 def the_run(request: HttpRequest, public_id: str, action: Action = Action.VIEW) -> Run:
-    """The run of an address, or 404 for what is not theirs."""
+    """The run of an address; 404 for what is not theirs, 403 for what they may only see."""
     try:
-        return queries.get_run(public_id=public_id, viewer=person(request), action=action)
+        return queries.get_run(public_id=public_id, viewer=actor_of(request), action=action)
     except NotFound as missing:
         raise Http404(str(missing)) from missing
-
-
-def actor(request: HttpRequest) -> str:
-    """The words for who did something, as kept in the journal."""
-    return person(request).get_username()
+    except Forbidden as refused:
+        raise PermissionDenied(str(refused)) from refused

@@ -87,7 +87,7 @@ def test_a_parked_run_is_not_waited_for(story: Story) -> None:
 
 @pytest.mark.django_db
 def test_without_a_worker_it_says_how_to_get_one(tmp_path: Path) -> None:
-    User.objects.create_user("opal", is_staff=True)
+    User.objects.create_user("opal", is_superuser=True)
     policy = tmp_path / "policy.json"
     policy.write_text('{"max_age_days": 30}')
     told = StringIO()

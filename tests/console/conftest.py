@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 
 from agentops.accounts.models import User
+from agentops.accounts.roles import Role
 from agentops.sdk import catalog
+from tests import people
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def _agents() -> Iterator[None]:
 
 @pytest.fixture
 def ana(db: None) -> User:
-    return User.objects.create_user("ana", password="x")
+    return people.person("ana", Role.OPERATOR)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def operator(db: None) -> User:
-    return User.objects.create_user("opal", password="x", is_staff=True)
+    return people.administrator("opal")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agentops.accounts.actors import Actor
 from agentops.accounts.models import User
 from runs import bell
 from runs.live import pages
@@ -26,6 +27,11 @@ SOCKETS = 50
 async def live(db: None) -> AsyncIterator[Hub]:
     yield hub()
     await hub().close()
+
+
+@pytest.fixture
+def watcher(ana: User) -> Actor:
+    return Actor(ana).ready()
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ def numbers(texts: list[str]) -> list[int]:
 
 
 async def test_every_socket_gets_every_event_once_and_each_is_drawn_once(
-    live: Hub, story: Story, ana: User, monkeypatch: pytest.MonkeyPatch
+    live: Hub, story: Story, watcher: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
     original = pages.draw
@@ -63,7 +69,7 @@ async def test_every_socket_gets_every_event_once_and_each_is_drawn_once(
         return original(template, **context)
 
     monkeypatch.setattr(pages, "draw", counting)
-    sockets = [Subscriber(ana) for _ in range(SOCKETS)]
+    sockets = [Subscriber(watcher) for _ in range(SOCKETS)]
     audience = Audience("UTC", "journal")
     for socket in sockets:
         await live.watch_run(socket, story.run, audience, after=1)
@@ -81,9 +87,9 @@ async def test_every_socket_gets_every_event_once_and_each_is_drawn_once(
 
 
 async def test_a_socket_that_does_not_take_its_messages_is_told_of_the_gap(
-    live: Hub, story: Story, ana: User
+    live: Hub, story: Story, watcher: Actor
 ) -> None:
-    slow, quick = Subscriber(ana, length=1), Subscriber(ana)
+    slow, quick = Subscriber(watcher, length=1), Subscriber(watcher)
     audience = Audience("UTC", "journal")
     await live.watch_run(slow, story.run, audience, after=1)
     await live.watch_run(quick, story.run, audience, after=1)
@@ -101,9 +107,9 @@ async def test_a_socket_that_does_not_take_its_messages_is_told_of_the_gap(
 
 
 async def test_topics_get_at_most_four_messages_a_second(
-    live: Hub, story: Story, ana: User
+    live: Hub, story: Story, watcher: Actor
 ) -> None:
-    socket = Subscriber(ana)
+    socket = Subscriber(watcher)
     await live.watch_run(socket, story.run, Audience("UTC", "journal"), after=1)
     for number in range(1, 21):
         await goes_on(story, number, number)
@@ -139,12 +145,12 @@ async def test_leaving_a_stream_ends_the_subscription(live: Hub, story: Story) -
 
 
 async def test_a_page_and_a_stream_of_one_run_both_get_everything(
-    live: Hub, story: Story, ana: User
+    live: Hub, story: Story, watcher: Actor
 ) -> None:
     stream = subscribe(story.run)
     assert [line.seq for line in await anext(stream)] == [1]
     await goes_on(story, 1, 2)
-    socket = Subscriber(ana)
+    socket = Subscriber(watcher)
     await live.watch_run(socket, story.run, Audience("UTC", "journal"), after=1)
     await goes_on(story, 3, 4)
     streamed: list[int] = []

@@ -150,7 +150,7 @@ async def test_losing_the_operators_right_closes_the_socket(
 ) -> None:
     monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.05)
     socket = await Socket.of(operator, await done(lambda: signed_in(operator))).opened()
-    await done(lambda: User.objects.filter(pk=operator.pk).update(is_staff=False))
+    await done(operator.groups.clear)
     assert await socket.frames() == [{"do": "bye", "code": 4403}]
     assert await socket.closed() == 4403
     await socket.disconnect()

@@ -29,7 +29,7 @@ from tests.guarantees.fake import PAY, QUEUE, Worker
 from tests.runs.fake_worker import connect
 
 FINAL = ("succeeded", "failed", "cancelled", "expired")
-MOST_RUNS = 4
+MOST_RUNS = 2
 WORKERS = 3
 pick = st.integers(0, 999)
 
@@ -48,11 +48,18 @@ class Histories(RuleBasedStateMachine):
         self.workers = [Worker() for _ in range(WORKERS)]
         self.effects: Counter[int] = Counter()
         self.slept_at: dict[int, int] = {}
+        # By run: the epoch of its newest owner and the last number that owner read.
+        self.loaded: dict[int, tuple[int, int]] = {}
         self.rows: list[Any] = []
+        for _ in range(MOST_RUNS):
+            self.start()
 
     def teardown(self) -> None:
-        if hasattr(self, "db"):
+        if not hasattr(self, "db"):
+            return
+        try:
             self._settle_everything()
+        finally:
             for worker in self.workers:
                 worker.exit()
             self.db.close()
@@ -67,8 +74,12 @@ class Histories(RuleBasedStateMachine):
         return pairs[choice % len(pairs)] if pairs else None
 
     def _run(self, choice: int) -> int:
-        runs = [row[0] for row in self.db.execute("SELECT id FROM run ORDER BY id").fetchall()]
+        newest = self.db.execute("SELECT id FROM run ORDER BY id DESC LIMIT 3").fetchall()
+        runs = [row[0] for row in newest]
         return int(runs[choice % len(runs)])
+
+    def _live(self) -> int:
+        return sum(row[1] not in FINAL for row in self.rows)
 
     def _some_run(self) -> bool:
         return bool(self.db.execute("SELECT 1 FROM run LIMIT 1").fetchall())
@@ -78,7 +89,7 @@ class Histories(RuleBasedStateMachine):
 
     # -- from outside
 
-    @precondition(lambda self: len(self.rows) < MOST_RUNS)
+    @precondition(lambda self: self._live() < MOST_RUNS)
     @rule()
     def start(self) -> None:
         new = NewRun(
@@ -98,13 +109,15 @@ class Histories(RuleBasedStateMachine):
             store.signal(cursor, run_id=run, name=name, payload=NULL, sender="s", dedup_key=dedup)
 
     @precondition(_some_run)
-    @rule(choice=pick)
-    def cancel(self, choice: int) -> None:
+    @rule(choice=pick, meant=st.integers(0, 3))
+    def cancel(self, choice: int, meant: int) -> None:
+        if meant:
+            return
         ending = store.cancellation(StopReason.CANCELLED_BY_USER)
         with self.db.transaction(), self.db.cursor() as cursor:
             store.cancel(cursor, [self._run(choice)], ending)
 
-    @precondition(lambda self: 0 < len(self.rows) < MOST_RUNS)
+    @precondition(lambda self: self.rows and self._live() < MOST_RUNS)
     @rule(choice=pick, at=pick)
     def fork(self, choice: int, at: int) -> None:
         source = Run(pk=self._run(choice), public_id="run_source")
@@ -145,7 +158,41 @@ class Histories(RuleBasedStateMachine):
     @precondition(_some_run)
     @rule(choice=pick, room=st.integers(1, 2))
     def claim(self, choice: int, room: int) -> None:
-        self._worker(choice).claim(room)
+        self._claim(self._living(choice), room)
+
+    def _living(self, choice: int) -> Worker:
+        """A worker whose lease lives; one that lost it and holds nothing registers anew."""
+        worker = self._worker(choice)
+        dead = self.db.execute(
+            "SELECT 1 FROM worker WHERE id = %s AND state = 'dead'", [worker.id]
+        ).fetchall()
+        if dead and not worker.runs:
+            worker.exit()
+            place = self.workers.index(worker)
+            worker = self.workers[place] = Worker()
+        return worker
+
+    def _claim(self, worker: Worker, room: int) -> list[int]:
+        taken = worker.claim(room)
+        for run in taken:
+            self.loaded[run] = (worker.runs[run].claim.epoch, worker.runs[run].seq)
+        return taken
+
+    @precondition(_believes)
+    @rule(choice=pick, other=pick)
+    def take_over(self, choice: int, other: int) -> None:
+        """A worker is declared dead and another one takes its runs; the first still believes."""
+        worker, _ = self._held(choice) or (None, 0)
+        assert worker is not None
+        self.db.execute("UPDATE worker SET state = 'dead' WHERE id = %s", [worker.id])
+        self.sweep()
+        self._claim(self._living(other), 2)
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def signal_one_that_runs(self, choice: int) -> None:
+        _, run = self._held(choice) or (None, 0)
+        self._tell(run, "go", None)
 
     @precondition(_believes)
     @rule(choice=pick)
@@ -215,8 +262,10 @@ class Histories(RuleBasedStateMachine):
             self.slept_at[run] = held.seen
 
     @precondition(_believes)
-    @rule(choice=pick)
-    def finish(self, choice: int) -> None:
+    @rule(choice=pick, meant=st.integers(0, 2))
+    def finish(self, choice: int, meant: int) -> None:
+        if meant:
+            return
         worker, run = self._held(choice) or (None, 0)
         assert worker is not None
         if not worker.runs[run].acting and not worker.runs[run].open_intent:
@@ -276,6 +325,8 @@ class Histories(RuleBasedStateMachine):
             assert epochs == sorted(epochs), lines
             outcomes = [line[2] for line in lines if line[3] == 1]
             assert len(outcomes) == len(set(outcomes)), lines
+            epoch, read = self.loaded.get(row[0], (0, 0))
+            assert all(line[1] >= epoch for line in lines if line[0] > read), (epoch, read, lines)
             ends = [n for n, line in enumerate(lines) if line[4].removeprefix("run.") in FINAL]
             assert ends == ([len(lines) - 1] if row[1] in FINAL else []), lines
 
@@ -302,6 +353,8 @@ class Histories(RuleBasedStateMachine):
         self.workers = [Worker()]
         for _ in range(12):
             self.sweep()
+            # Time passes: back-offs are over.
+            self.db.execute("UPDATE run SET ready_at = now() WHERE ready_at > now()")
             self._finish_what_is_there(self.workers[0])
             self.look()
             left = [row for row in self.rows if row[1] not in FINAL]
@@ -314,7 +367,7 @@ class Histories(RuleBasedStateMachine):
         self.no_effect_happens_twice()
 
     def _finish_what_is_there(self, worker: Worker) -> None:
-        while worker.claim(9):
+        while self._claim(worker, 9):
             for run in list(worker.runs):
                 held = worker.runs[run]
                 if held.open_intent and not held.cancelled:
@@ -329,9 +382,8 @@ def test_random_histories_keep_every_promise() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            derandomize=True,  # the same histories every time: no test run depends on luck
-            max_examples=30,
-            stateful_step_count=40,
+            max_examples=100,
+            stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from agentops.accounts.models import User
+from agentops.accounts.roles import Role
 from agentops.sdk import catalog
+from tests import people
 from tests.runs.fake_worker import FakeWorker
 
 
@@ -21,7 +23,7 @@ def _agents() -> Iterator[None]:
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return User.objects.create_user("olga", password="x")
+    return people.person("olga", Role.OPERATOR)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def operator(db: None) -> User:
-    return User.objects.create_user("opal", password="x", is_staff=True)
+    return people.administrator("opal")
 
 
 @pytest.fixture

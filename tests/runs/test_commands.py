@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from agentops.accounts.actors import Actor
 from agentops.accounts.models import User
 from runs import queries, services
 from runs.models import Run
@@ -69,7 +70,7 @@ def test_resume_run_explains_why_not(run: Run) -> None:
 
 def test_fork_run_prints_the_new_id(run: Run, owner: User) -> None:
     made = command("fork_run", run.public_id, 2, input='{"value": 9}').strip()
-    copy = queries.get_run(public_id=made, viewer=owner)
+    copy = queries.get_run(public_id=made, viewer=Actor(owner))
     assert queries.payload(run=copy).input == {"value": 9}
     with pytest.raises(CommandError, match="from 1 to"):
         command("fork_run", run.public_id, 99)

@@ -6,10 +6,9 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from agentops.accounts.access import NotFound
+from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
 from agentops.sdk.codec import encode
 from runs import queries, services, steps, values
@@ -29,33 +28,34 @@ def test_a_run_is_seen_by_its_owner_and_by_operators(
     owner: User, stranger: User, operator: User
 ) -> None:
     run = start(owner)
-    assert queries.get_run(public_id=run.public_id, viewer=owner) == run
-    assert queries.get_run(public_id=run.public_id, viewer=operator) == run
-    assert list(queries.list_runs(viewer=operator)) == [run]
-    assert list(queries.list_runs(viewer=stranger)) == []
-    for viewer in (stranger, AnonymousUser()):
-        with pytest.raises(NotFound):
-            queries.get_run(public_id=run.public_id, viewer=viewer)
+    assert queries.get_run(public_id=run.public_id, viewer=Actor(owner)) == run
+    assert queries.get_run(public_id=run.public_id, viewer=Actor(operator)) == run
+    assert list(queries.list_runs(viewer=Actor(operator))) == [run]
+    assert list(queries.list_runs(viewer=Actor(stranger))) == []
+    with pytest.raises(NotFound):
+        queries.get_run(public_id=run.public_id, viewer=Actor(stranger))
 
 
 def test_an_operator_who_left_sees_nothing(owner: User, operator: User) -> None:
     run = start(owner)
     operator.is_active = False
-    assert list(queries.list_runs(viewer=operator)) == []
+    assert list(queries.list_runs(viewer=Actor(operator))) == []
     with pytest.raises(NotFound):
-        queries.get_run(public_id=run.public_id, viewer=operator)
+        queries.get_run(public_id=run.public_id, viewer=Actor(operator))
 
 
 def test_lists_are_newest_first_and_filtered(owner: User, worker: FakeWorker) -> None:
     old, waits, new = start(owner), start(owner), start(owner)
     Run.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
     worker.suspends(worker.claims(waits), "event")
-    assert list(queries.list_runs(viewer=owner)) == [new, waits, old]
-    assert list(queries.list_runs(viewer=owner, status="waiting", waiting_for="event")) == [waits]
-    assert list(queries.list_runs(viewer=owner, agent="echo")) == []
+    assert list(queries.list_runs(viewer=Actor(owner))) == [new, waits, old]
+    assert list(queries.list_runs(viewer=Actor(owner), status="waiting", waiting_for="event")) == [
+        waits
+    ]
+    assert list(queries.list_runs(viewer=Actor(owner), agent="echo")) == []
     yesterday = timezone.now() - timedelta(days=1)
-    assert list(queries.list_runs(viewer=owner, created_at__lte=yesterday)) == [old]
-    assert old not in queries.list_runs(viewer=owner, created_at__gte=yesterday)
+    assert list(queries.list_runs(viewer=Actor(owner), created_at__lte=yesterday)) == [old]
+    assert old not in queries.list_runs(viewer=Actor(owner), created_at__gte=yesterday)
 
 
 def test_events_come_in_order_after_a_number(owner: User, worker: FakeWorker) -> None:

@@ -64,7 +64,7 @@ class Command(BaseCommand):
         self._finish(run)
 
     def _start(self, given: dict[str, object]) -> Run:
-        owner = User.objects.filter(is_staff=True, is_active=True).order_by("pk").first()
+        owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
         try:
             started = services.start_run(
                 agent=AGENT, input=given, owner=owner, started_by="manage.py demo"

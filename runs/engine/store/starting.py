@@ -25,6 +25,7 @@ class NewRun:
     input_digest: bytes
     owner_id: int | None
     started_by: str
+    team_id: int | None = None
     title: str = ""
     queue: str = "default"
     priority: int = 0
@@ -41,13 +42,13 @@ _START = (
     """
 WITH new AS (
     INSERT INTO run (public_id, agent, agent_version, title, queue, priority, status, ready_at,
-                     timeout_seconds, expires_at, owner_id, started_by, idempotency_key,
+                     timeout_seconds, expires_at, owner_id, team_id, started_by, idempotency_key,
                      forked_from_id, forked_at_seq)
     VALUES (%(public_id)s, %(agent)s, %(agent_version)s, %(title)s, %(queue)s, %(priority)s,
             'queued', coalesce(%(ready_at)s::timestamptz, clock_timestamp()),
             %(timeout_seconds)s::float8, %(expires_at)s::timestamptz, %(owner_id)s::bigint,
-            %(started_by)s, %(idempotency_key)s::text, %(forked_from_id)s::bigint,
-            %(forked_at_seq)s::int)
+            %(team_id)s::bigint, %(started_by)s, %(idempotency_key)s::text,
+            %(forked_from_id)s::bigint, %(forked_at_seq)s::int)
     ON CONFLICT (owner_id, agent, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING *
 ), payload AS (

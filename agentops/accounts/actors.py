@@ -1,0 +1,98 @@
+"""Who acts: a person, or a service on behalf of one, with the rights of that moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from agentops.accounts.models import User
+from agentops.accounts.roles import ALLOWS, SCOPE_OF, Action, Role, Scope
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whose things somebody sees. Two with the same reach see the same lists."""
+
+    owner: int | None
+    teams: frozenset[int] = frozenset()
+    everything: bool = False
+    # A token for a browser opens only these.
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody at a door. Rights are read once; make a new one to look again.
+
+    ``user`` is the person whose things and rights count. ``service`` is the account of a program
+    that acts for them; what it may do is then the intersection of both. ``scopes`` are those of a
+    token (``None``: a signed-in person), ``only`` the public ids a browser's token is for.
+    """
+
+    user: User
+    service: User | None = None
+    scopes: frozenset[Scope] | None = None
+    only: frozenset[str] | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """How journals and audit records call them."""
+        person = self.user.get_username()
+        return f"{self.service.get_username()} for {person}" if self.service else person
+
+    @property
+    def is_active(self) -> bool:
+        """Whether they may do anything at all."""
+        return self.user.is_active and (self.service is None or self.service.is_active)
+
+    def ready(self) -> Actor:
+        """The same, with its rights read: for places that cannot ask the database later."""
+        _ = self.reach, self.allowed
+        return self
+
+    @cached_property
+    def _trusted(self) -> frozenset[Action]:
+        """What the roles of the person, and of the service if there is one, say."""
+        roles = _actions(self.user)
+        return roles if self.service is None else roles & _actions(self.service)
+
+    @cached_property
+    def allowed(self) -> frozenset[Action]:
+        """What roles and token let them do within their reach."""
+        return frozenset(action for action in self._trusted if self.token_allows(action))
+
+    def token_allows(self, action: Action) -> bool:
+        """Whether the token, if that is how they came, is meant for this."""
+        return self.scopes is None or SCOPE_OF.get(action) in self.scopes
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Whose things they see."""
+        if not self.is_active:
+            return Reach(None, only=frozenset())
+        if Action.ADMINISTER in self._trusted:
+            return Reach(None, everything=True, only=self.only)
+        shares = Action.VIEW in self._trusted
+        teams = frozenset(self.user.teams.values_list("pk", flat=True)) if shares else frozenset()
+        return Reach(self.user.pk, teams, only=self.only)
+
+
+def actor_of(request: HttpRequest | Request) -> Actor:
+    """Who is at this door; for doors that have refused everybody who is nobody.
+
+    Rights are read once per request.
+    """
+    known = getattr(request, "actor", None)
+    if isinstance(known, Actor):
+        return known
+    assert isinstance(request.user, User)  # noqa: S101 - narrows the type
+    request.actor = actor = Actor(request.user)  # type: ignore[attr-defined]
+    return actor
+
+
+def _actions(user: User) -> frozenset[Action]:
+    roles = set(Role) if user.is_superuser else set(map(Role, user.roles))
+    return frozenset(action for role in roles for action in ALLOWS[role])
