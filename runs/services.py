@@ -17,7 +17,7 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.codec import Encoded, canonical, encode
 from agentops.sdk.errors import AgentopsError
-from runs import bell
+from runs import bell, turns
 from runs.engine import store
 from runs.engine.store import Verdict
 from runs.models import Run, RunPayload, StopReason
@@ -85,7 +85,7 @@ def start_run(
     InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or IdempotencyMismatch; then
     nothing is stored.
     """
-    _check_key(idempotency_key)
+    check_key(idempotency_key)
     definition = catalog().agent(agent)
     arguments = definition.validate_input(input)
     new = store.NewRun(
@@ -139,8 +139,8 @@ def cancel_run(*, run: Run, actor: str, by_operator: bool, note: str = "") -> Ru
     reason = StopReason.CANCELLED_BY_OPERATOR if by_operator else StopReason.CANCELLED_BY_USER
     ending = store.cancellation(reason, by=actor, note=note[:LONGEST_TITLE])
     with _change() as cursor:
-        _announce(store.cancel(cursor, [run.pk], ending))
-    return _reread(run)
+        announce(store.cancel(cursor, [run.pk], ending))
+    return _ended(run)
 
 
 def signal_run(
@@ -155,7 +155,7 @@ def signal_run(
             f"An event name has 1 to {LONGEST_KEY} characters and does not begin with "
             f"{' or '.join(_RESERVED)}."
         )
-    _check_key(dedup_key)
+    check_key(dedup_key)
     arrival = _deliver(run.pk, name, payload, sender, dedup_key)
     if arrival is None:
         raise store.RunIsFinal
@@ -203,8 +203,8 @@ def settle_step(
     """
     said = store.Settlement(key, Verdict(verdict), actor, _encoded(result), reference, attempt)
     with _change() as cursor:
-        _announce(store.settle(cursor, run.pk, said, grace_seconds=store.GRACE_SECONDS))
-    return _reread(run)
+        announce(store.settle(cursor, run.pk, said, grace_seconds=store.GRACE_SECONDS))
+    return _ended(run)
 
 
 def fork_run(
@@ -221,7 +221,7 @@ def fork_run(
     With ``input`` it works on another input from there on. Raises NoSuchEvent, UnknownAgent,
     InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or IdempotencyMismatch.
     """
-    _check_key(idempotency_key)
+    check_key(idempotency_key)
     definition = catalog().agent(run.agent)
     if input is not None:
         definition.validate_input(input)
@@ -255,7 +255,7 @@ def fork_run(
 def resume_run(*, run: Run, actor: str) -> Run:
     """Let a parked run go on. Raises RunIsFinal, NotParked or NeedsSettlement."""
     with _change() as cursor:
-        _announce(store.resume(cursor, run.pk, by=actor))
+        announce(store.resume(cursor, run.pk, by=actor))
     return _reread(run)
 
 
@@ -265,10 +265,19 @@ def _change() -> Iterator[store.Cursor]:
         yield cursor
 
 
-def _announce(moved: store.Moved) -> None:
+def announce(moved: store.Moved) -> None:
+    """After commit, tell workers and watchers what moved."""
     for queue in sorted(moved.queues):
         bell.ring(queue=queue)
     bell.hint(moved.hints)
+
+
+def _ended(run: Run) -> Run:
+    """The run as it is now; if that is final, the next message of its conversation has its turn."""
+    run = _reread(run)
+    if run.is_final and run.conversation_id is not None:
+        turns.advance(conversation_id=run.conversation_id)
+    return run
 
 
 def _reread(run: Run) -> Run:
@@ -287,7 +296,8 @@ def _input_for_fork(cursor: store.Cursor, run: Run, input: object | None) -> tup
     return store.input_of(cursor, run.pk) if input is None else (_encoded(input), _digest(input))
 
 
-def _check_key(key: str | None) -> None:
+def check_key(key: str | None) -> None:
+    """Raises InvalidRequest for an idempotency key that is empty or too long."""
     if key is not None and not 1 <= len(key) <= LONGEST_KEY:
         raise InvalidRequest(f"A key has 1 to {LONGEST_KEY} characters, not {len(key)}.")
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from runs import bell, services
+from runs import bell, services, turns
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import sweep_from_django
@@ -51,6 +51,7 @@ def options() -> Options:
         max_payload_bytes=settings.AGENTOPS_MAX_PAYLOAD_BYTES,
         signal=_signal,
         sweep=sweep,
+        ended=_ended,
     )
 
 
@@ -66,12 +67,17 @@ def sweep() -> None:
     """One sweep from within this process."""
     try:
         sweep_from_django()
+        turns.advance_all()
     finally:
         connection.close()
 
 
 def _signal(run_id: int, name: str, told: object, sender: str) -> None:
     services.settle_late(run_id=run_id, name=name, told=told, sender=sender)
+
+
+def _ended(conversation_id: int) -> None:
+    turns.advance(conversation_id=conversation_id)
 
 
 @signals.worker_init.connect

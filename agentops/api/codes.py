@@ -45,6 +45,11 @@ CODES: dict[str, Code] = {
     "needs_settlement": Code(409, suggestions=("POST …/steps/{key}/settle says what happened.",)),
     "not_uncertain": Code(409, suggestions=("GET /api/v1/runs/{id}/steps lists the steps.",)),
     "in_quarantine": Code(409, retryable=True),
+    # Conversations.
+    "conversation_busy": Code(
+        409, retryable=True, suggestions=("Send it with on_conflict enqueue or interrupt.",)
+    ),
+    "queue_full": Code(429, retryable=True, retry_after_seconds=5),
     # Us.
     "internal_error": Code(500, suggestions=("Tell your operator the error_id.",)),
     "service_unavailable": Code(503, retryable=True, retry_after_seconds=5),

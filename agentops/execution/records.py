@@ -83,6 +83,7 @@ class Claim:
     parent_id: int | None = None
     parent_key: str = ""
     queue: str = "default"
+    conversation_id: int | None = None
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Names of runs as people see them."""
+"""Names of runs and conversations as people see them."""
 
 from __future__ import annotations
 
@@ -9,5 +9,14 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_run_id() -> str:
     """A fresh public id: ``run_`` and 100 random bits in Crockford's base 32, lower case."""
+    return f"run_{_random()}"
+
+
+def new_conversation_id() -> str:
+    """A fresh public id: ``conv_`` and 100 random bits, written like those of a run."""
+    return f"conv_{_random()}"
+
+
+def _random() -> str:
     bits = secrets.randbits(100)
-    return "run_" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(95, -1, -5))
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(95, -1, -5))

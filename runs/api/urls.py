@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
 from runs.api.runs import (
     AgentList,
@@ -18,6 +19,13 @@ from runs.api.steps import SettleStep, StepList
 
 urlpatterns = [
     path("agents", AgentList.as_view(), name="api-agents"),
+    path("conversations", ConversationList.as_view(), name="api-conversations"),
+    path("conversations/<str:public_id>", ConversationDetail.as_view(), name="api-conversation"),
+    path(
+        "conversations/<str:public_id>/messages",
+        MessageList.as_view(),
+        name="api-conversation-messages",
+    ),
     path("runs", RunList.as_view(), name="api-runs"),
     path("runs/<str:public_id>", RunDetail.as_view(), name="api-run"),
     path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="api-run-cancel"),

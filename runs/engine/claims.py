@@ -90,6 +90,7 @@ class Claims:
             steps=read_int(row[18]),
             retries=read_int(row[19]),
             progress=read_text(row[20]),
+            conversation_id=None if row[21] is None else read_int(row[21]),
         )
         return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
 

@@ -24,7 +24,7 @@ from agentops.execution.execution import Execution
 from agentops.execution.port import Ending, Finished, Lost, Released, Suspended, Unstorable
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, History
-from agentops.execution.threads import Threads
+from agentops.execution.threads import Job, Threads
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
@@ -272,6 +272,14 @@ class Host:
             await self._part(
                 execution.claim, endings.unstorable(execution.stepping.seen), execution
             )
+        else:
+            self._next_turn(execution.claim)
+
+    def _next_turn(self, claim: Claim) -> None:
+        """Somebody may wait for the end of this run to say something. The sweep looks as well."""
+        conversation = claim.conversation_id
+        if conversation is not None:
+            self.threads.submit(lambda: self.options.ended(conversation), _report_turn)
 
     async def _part(
         self, claim: Claim, ending: Suspended | None, execution: Execution | None
@@ -405,3 +413,8 @@ class Host:
         self._thread.join(timeout=EXIT_GRACE_SECONDS)
         log.info("worker.gone", clean=clean)
         return clean
+
+
+def _report_turn(job: Job) -> None:
+    if job.error is not None:
+        log.warning("turn.not_started", error=repr(job.error))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Options:
     """Settings of one worker process. Times in seconds.
 
-    ``signal(run id, name, payload, sender)`` and ``sweep()`` reach the service side, which lies
-    above the engine.
+    ``signal(run id, name, payload, sender)``, ``sweep()`` and ``ended(conversation id)`` reach the
+    service side, which lies above the engine.
     """
 
     conninfo: str
@@ -28,3 +28,4 @@ class Options:
     max_payload_bytes: int
     signal: Callable[[int, str, object, str], None]
     sweep: Callable[[], None]
+    ended: Callable[[int], None]

@@ -54,7 +54,7 @@ RETURNING r.id, r.public_id, r.epoch, r.agent, r.agent_version, r.created_at, r.
           CASE WHEN r.cancel_requested_at IS NULL THEN ''
                ELSE coalesce(nullif(r.cancel_reason, ''), 'cancelled_by_operator') END,
           r.parent_id, r.parent_key, r.queue, r.forked_from_id IS NOT NULL,
-          p.input_codec::int, p.input, r.steps, r.retries, r.progress
+          p.input_codec::int, p.input, r.steps, r.retries, r.progress, r.conversation_id
 """,
 )
 

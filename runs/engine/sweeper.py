@@ -124,6 +124,7 @@ class _Sweep:
     def _forget(self) -> None:
         days = settings.AGENTOPS_RETENTION_DAYS
         runs = self._duty(lambda cursor: store.forget_runs(cursor, days=days))
+        self._duty(lambda cursor: store.forget_conversations(cursor, days=days))
         blobs = self._duty(store.collect_blobs)
         self._duty(lambda cursor: store.forget_workers(cursor, days=days))
         self._found.forgotten_runs, self._found.forgotten_blobs = runs or 0, blobs or 0

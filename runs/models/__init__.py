@@ -1,6 +1,7 @@
 """What a run is made of. Hot columns are written only by ``runs.engine``."""
 
 from runs.models.breaker import Breaker
+from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
 from runs.models.worker import Worker, WorkerState
@@ -8,8 +9,10 @@ from runs.models.worker import Worker, WorkerState
 __all__ = [
     "Blob",
     "Breaker",
+    "Conversation",
     "Inbox",
     "Journal",
+    "Message",
     "Phase",
     "Run",
     "RunPayload",

@@ -114,6 +114,14 @@ class Run(models.Model):
     team = models.ForeignKey(
         "accounts.Team", null=True, on_delete=models.PROTECT, related_name="runs", db_index=False
     )
+    # A run a message began. Children and forks of it are not turns of the conversation.
+    conversation = models.ForeignKey(
+        "runs.Conversation",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="runs",
+        db_index=False,
+    )
     started_by = models.TextField(blank=True, db_default="")
     idempotency_key = models.TextField(null=True, db_collation="C")
     parent = models.ForeignKey(
@@ -179,6 +187,13 @@ class Run(models.Model):
                 name="run_by_team",
                 condition=Q(team__isnull=False),
             ),
+            # The turns of a conversation.
+            models.Index(
+                "conversation",
+                "id",
+                name="run_by_conversation",
+                condition=Q(conversation__isnull=False),
+            ),
         ]
         constraints = [
             # Idempotent start.
@@ -187,6 +202,12 @@ class Run(models.Model):
                 name="run_idempotency",
                 condition=Q(idempotency_key__isnull=False),
                 nulls_distinct=False,
+            ),
+            # One turn at a time: whoever starts a second live run of a conversation is refused.
+            models.UniqueConstraint(
+                "conversation",
+                name="run_one_live_per_conversation",
+                condition=Q(conversation__isnull=False, finished_at__isnull=True),
             ),
             # One child per place in its parent.
             models.UniqueConstraint(

@@ -40,3 +40,9 @@ async def odd_title(ctx: RunContext, value: object = None) -> object:
 async def bad_title(ctx: RunContext, value: object = None) -> object:
     """Its title function is broken."""
     return value
+
+
+@agent(name="pair", version="1")
+async def pair(ctx: RunContext, left: str, right: str) -> str:
+    """Take two texts, so that one alone belongs nowhere."""
+    return left + right

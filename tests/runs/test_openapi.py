@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from agentops.accounts.models import User
 from agentops.api.codes import CODES
-from runs import services
-from runs.models import Run
+from runs import conversations, services
+from runs.models import Conversation, Run
 from tests.runs.fake_worker import FakeWorker
 
 
@@ -70,6 +70,8 @@ def token(transactional_db: None, worker: FakeWorker) -> str:
     worker.claims(parked)
     worker.intends(parked, "pay#1")
     worker.suspends(parked, "operator", "uncertain:pay#1")
+    talk = conversations.begin(agent="anything", owner=owner, started_by="x").conversation
+    conversations.post_message(conversation=talk, content="Hello", sender="x")
     _, token = AuthToken.objects.create(owner)
     return str(token)
 
@@ -82,7 +84,8 @@ def test_no_request_meets_a_crash_or_an_undocumented_answer(
     schema = schemathesis.openapi.from_dict(document())
     schema.app = get_wsgi_application()
     operation = schema[path][method]
-    ids = list(Run.objects.values_list("public_id", flat=True))
+    kind = Conversation if path.startswith("/api/v1/conversations") else Run
+    ids = list(kind.objects.values_list("public_id", flat=True))
 
     @settings(
         max_examples=20,

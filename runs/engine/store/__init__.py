@@ -27,7 +27,12 @@ from runs.engine.store.parking import (
     RunIsFinal,
     resume,
 )
-from runs.engine.store.retention import collect_blobs, forget_runs, forget_workers
+from runs.engine.store.retention import (
+    collect_blobs,
+    forget_conversations,
+    forget_runs,
+    forget_workers,
+)
 from runs.engine.store.settling import (
     InQuarantine,
     NotUncertain,
@@ -64,6 +69,7 @@ __all__ = [
     "end",
     "expire",
     "expired",
+    "forget_conversations",
     "forget_runs",
     "forget_workers",
     "fork",

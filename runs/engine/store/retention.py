@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from runs.engine.store.sql import Cursor
 
-# Leaves of a family go first; a later batch takes what started them. The journal is named by the
-# primary key of its runs, so the deletes walk one index each.
+# A conversation is forgotten as a whole: its runs go when the last of them is old and nobody
+# waits for an answer. Leaves of a family go first; a later batch takes what started them. The
+# journal is named by the primary key of its runs, so the deletes walk one index each.
 _FORGET = """
 WITH doomed AS MATERIALIZED (
     SELECT r.id FROM run r
      WHERE r.finished_at < clock_timestamp() - make_interval(days => %(days)s)
        AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent_id = r.id)
        AND NOT EXISTS (SELECT 1 FROM run c WHERE c.root_id = r.id AND c.id <> r.id)
+       AND (r.conversation_id IS NULL OR NOT EXISTS (
+            SELECT 1 FROM run s WHERE s.conversation_id = r.conversation_id
+               AND (s.finished_at IS NULL
+                    OR s.finished_at >= clock_timestamp() - make_interval(days => %(days)s)))
+           AND NOT EXISTS (SELECT 1 FROM message m
+                            WHERE m.conversation_id = r.conversation_id AND m.run_id IS NULL))
      ORDER BY r.finished_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 ), journal_gone AS (
     DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
@@ -19,6 +26,8 @@ WITH doomed AS MATERIALIZED (
     DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
 ), payload_gone AS (
     DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
+), message_gone AS (
+    DELETE FROM message m USING doomed d WHERE m.run_id = d.id
 ), forks_freed AS (
     UPDATE run SET forked_from_id = NULL FROM doomed d
      WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
@@ -30,6 +39,20 @@ DELETE FROM run USING doomed d WHERE run.id = d.id
 def forget_runs(cursor: Cursor, *, days: int, batch: int = 500) -> int:
     """Delete a batch of runs that ended more than ``days`` days ago. Returns how many went."""
     cursor.execute(_FORGET, {"days": days, "batch": batch})
+    return cursor.rowcount
+
+
+_FORGET_CONVERSATIONS = """
+DELETE FROM conversation c
+ WHERE c.active_at < clock_timestamp() - make_interval(days => %(days)s)
+   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.conversation_id = c.id)
+   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id)
+"""
+
+
+def forget_conversations(cursor: Cursor, *, days: int) -> int:
+    """Delete conversations in which nothing happened for ``days`` days. Returns how many went."""
+    cursor.execute(_FORGET_CONVERSATIONS, {"days": days})
     return cursor.rowcount
 
 

@@ -35,6 +35,7 @@ class NewRun:
     ready_at: datetime | None = None
     forked_from_id: int | None = None
     forked_at_seq: int | None = None
+    conversation_id: int | None = None
     meta: dict[str, object] = field(default_factory=dict)
 
 
@@ -43,12 +44,13 @@ _START = (
 WITH new AS (
     INSERT INTO run (public_id, agent, agent_version, title, queue, priority, status, ready_at,
                      timeout_seconds, expires_at, owner_id, team_id, started_by, idempotency_key,
-                     forked_from_id, forked_at_seq)
+                     forked_from_id, forked_at_seq, conversation_id)
     VALUES (%(public_id)s, %(agent)s, %(agent_version)s, %(title)s, %(queue)s, %(priority)s,
             'queued', coalesce(%(ready_at)s::timestamptz, clock_timestamp()),
             %(timeout_seconds)s::float8, %(expires_at)s::timestamptz, %(owner_id)s::bigint,
             %(team_id)s::bigint, %(started_by)s, %(idempotency_key)s::text,
-            %(forked_from_id)s::bigint, %(forked_at_seq)s::int)
+            %(forked_from_id)s::bigint, %(forked_at_seq)s::int,
+            %(conversation_id)s::bigint)
     ON CONFLICT (owner_id, agent, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING *
 ), payload AS (

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from django.core.management.base import BaseCommand
 
+from runs import turns
 from runs.engine.sweeper import sweep_from_django
 
 
@@ -18,6 +19,6 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: object, **options: object) -> None:
-        found = asdict(sweep_from_django(thorough=True))
+        found = asdict(sweep_from_django(thorough=True)) | {"turns": turns.advance_all()}
         for name, count in found.items():
             self.stdout.write(f"{name.replace('_', ' ')}: {count}")

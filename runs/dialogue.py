@@ -1,0 +1,141 @@
+"""What can be read about conversations. Nothing here writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+
+from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
+from runs.models import Conversation, Message, Run
+from runs.turns import text_of
+from runs.values import Stored, load_all
+
+MOST_MESSAGES = 200
+# A run can wait as well, for other things: this word is told apart from its statuses.
+WAITING = "waiting_its_turn"
+_PUBLIC_ID = re.compile(r"conv_[0-9a-z]{20}")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message with what is known of its answer. ``run`` is None while it waits for its turn."""
+
+    message: Message
+    run: Run | None
+    content: object
+    output: object = None
+    error: object = None
+
+    @property
+    def number(self) -> int:
+        return self.message.number
+
+    @property
+    def turn(self) -> int | None:
+        return self.message.turn
+
+    @property
+    def status(self) -> str:
+        """The status of its run; of a message in line, that it is."""
+        return self.run.status if self.run is not None else WAITING
+
+    @property
+    def is_text(self) -> bool:
+        return isinstance(self.content, str)
+
+
+def conversations(*, viewer: Actor, agent: str = "", busy: bool | None = None) -> QuerySet[Any]:
+    """The conversations ``viewer`` may see, with ``live_run``, ``live_status`` and ``waiting``."""
+    mine = visible_to(viewer, Conversation.objects.select_related("owner"))
+    if agent:
+        mine = mine.filter(agent=agent)
+    live = Run.objects.filter(conversation=OuterRef("pk"), finished_at__isnull=True)
+    mine = mine.annotate(
+        live_run=Subquery(live.values("public_id")[:1]),
+        live_status=Subquery(live.values("status")[:1]),
+        waiting=Count("messages", filter=Q(messages__run__isnull=True)),
+    )
+    return mine if busy is None else mine.filter(live_run__isnull=not busy)
+
+
+def conversation(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> Conversation:
+    """The conversation called ``public_id``. Raises NotFound unless ``viewer`` may do this."""
+    found = None
+    if _PUBLIC_ID.fullmatch(public_id):
+        rows = Conversation.objects.select_related("owner", "team")
+        found = rows.filter(public_id=public_id).first()
+    if found is None:
+        raise NotFound(f"There is no conversation {public_id[:40]}, or it is not yours to see.")
+    authorize(viewer, action, found)
+    return found
+
+
+def live_run(conversation: Conversation) -> Run | None:
+    """The run that answers at this moment, if one does."""
+    return Run.objects.filter(conversation=conversation, finished_at__isnull=True).first()
+
+
+def waiting(conversation: Conversation) -> list[Said]:
+    """The messages that wait for their turn, the next one first."""
+    rows = Message.objects.filter(conversation=conversation, run__isnull=True)
+    return _said(list(rows.order_by(F("urgent").desc(), "number")))
+
+
+def messages(
+    *, conversation: Conversation, after: int = 0, limit: int = MOST_MESSAGES
+) -> list[Said]:
+    """Up to ``limit`` messages above number ``after``, in the order in which they were said."""
+    rows = _with_runs(conversation).filter(number__gt=after).order_by("number")
+    return _said(list(rows[: min(limit, MOST_MESSAGES)]))
+
+
+def turns(
+    *, conversation: Conversation, before: int | None = None, limit: int = MOST_MESSAGES
+) -> list[Said]:
+    """The last ``limit`` turns below number ``before``, in the order in which they were taken."""
+    rows = _with_runs(conversation).filter(turn__isnull=False)
+    if before is not None:
+        rows = rows.filter(turn__lt=before)
+    newest = list(rows.order_by("-turn")[: min(limit, MOST_MESSAGES)])
+    return _said(newest[::-1])
+
+
+def run_of_turn(conversation_id: int, turn: int) -> Run | None:
+    """The run that has this turn; None if it has not come."""
+    return Run.objects.filter(message__conversation=conversation_id, message__turn=turn).first()
+
+
+def one(message: Message) -> Said:
+    """A message as it stands now."""
+    row = Message.objects.select_related("run__payload").get(pk=message.pk)
+    return _said([row])[0]
+
+
+def _with_runs(conversation: Conversation) -> QuerySet[Message]:
+    rows = Message.objects.filter(conversation=conversation)
+    return rows.select_related("run__payload", "run__owner")
+
+
+def _said(rows: Sequence[Message]) -> list[Said]:
+    values = list(load_all([pair for row in rows for pair in _pairs(row)]))
+    found = []
+    for i, row in enumerate(rows):
+        content, output, error = values[3 * i : 3 * i + 3]
+        text = text_of(row, content)
+        found.append(Said(row, row.run, content if text is None else text, output, error))
+    return found
+
+
+def _pairs(row: Message) -> tuple[Stored, Stored, Stored]:
+    if row.run is None:
+        return (row.codec, row.data), (None, None), (None, None)
+    payload = row.run.payload
+    return (
+        (payload.input_codec, payload.input),
+        (payload.output_codec, payload.output),
+        (payload.error_codec, payload.error),
+    )
