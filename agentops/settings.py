@@ -254,7 +254,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "agentops.api.authentication.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "agentops.api.authentication.ConsoleSession",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "agentops.api.schema.AutoSchema",
@@ -265,7 +265,9 @@ REST_FRAMEWORK = {
     # Only the header decides the form of an answer.
     "URL_FORMAT_OVERRIDE": None,
 }
-REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False}
+# The beginning by which scanners of code and logs know our tokens.
+REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False, "TOKEN_PREFIX": "agp_"}
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105 - the name of a model
 SPECTACULAR_SETTINGS = {
     "TITLE": "Agent operations",
     "DESCRIPTION": "Start runs of agents, follow them, and say what people know.",

@@ -8,8 +8,8 @@ from functools import cached_property
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from agentops.accounts.models import User
-from agentops.accounts.roles import ALLOWS, SCOPE_OF, Action, Role, Scope
+from agentops.accounts.models import ApiToken, Delegation, User
+from agentops.accounts.roles import ALLOWS, SCOPES_OF, Action, Role, Scope
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Reach:
     owner: int | None
     teams: frozenset[int] = frozenset()
     everything: bool = False
-    # A token for a browser opens only these.
+    # A token for a browser opens only these: public ids, and ``tag:`` with a tag.
     only: frozenset[str] | None = None
 
 
@@ -29,13 +29,16 @@ class Actor:
 
     ``user`` is the person whose things and rights count. ``service`` is the account of a program
     that acts for them; what it may do is then the intersection of both. ``scopes`` are those of a
-    token (``None``: a signed-in person), ``only`` the public ids a browser's token is for.
+    token (``None``: a signed-in person), ``only`` what a browser's token is for.
     """
 
     user: User
     service: User | None = None
     scopes: frozenset[Scope] | None = None
-    only: frozenset[str] | None = field(default=None)
+    only: frozenset[str] | None = None
+    # How they came, to look again whether they still may: a token, a delegation, a session.
+    token: ApiToken | None = field(default=None, compare=False)
+    delegation: Delegation | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ class Actor:
 
     def token_allows(self, action: Action) -> bool:
         """Whether the token, if that is how they came, is meant for this."""
-        return self.scopes is None or SCOPE_OF.get(action) in self.scopes
+        return self.scopes is None or not self.scopes.isdisjoint(SCOPES_OF.get(action, ()))
 
     @cached_property
     def reach(self) -> Reach:
@@ -76,8 +79,14 @@ class Actor:
         if Action.ADMINISTER in self._trusted:
             return Reach(None, everything=True, only=self.only)
         shares = Action.VIEW in self._trusted
-        teams = frozenset(self.user.teams.values_list("pk", flat=True)) if shares else frozenset()
-        return Reach(self.user.pk, teams, only=self.only)
+        return Reach(self.user.pk, self._teams() if shares else frozenset(), only=self.only)
+
+    def _teams(self) -> frozenset[int]:
+        """The teams of the person; of a service that acts for them, those of both."""
+        teams = _teams_of(self.user)
+        if self.service is None or Action.ADMINISTER in _actions(self.service):
+            return teams
+        return teams & _teams_of(self.service)
 
 
 def actor_of(request: HttpRequest | Request) -> Actor:
@@ -85,12 +94,38 @@ def actor_of(request: HttpRequest | Request) -> Actor:
 
     Rights are read once per request.
     """
-    known = getattr(request, "actor", None)
+    inner = request._request if isinstance(request, Request) else request
+    known = getattr(inner, "actor", None)
     if isinstance(known, Actor):
         return known
-    assert isinstance(request.user, User)  # noqa: S101 - narrows the type
-    request.actor = actor = Actor(request.user)  # type: ignore[attr-defined]
+    actor = _actor(request)
+    inner.actor = actor  # type: ignore[attr-defined]
     return actor
+
+
+def actor_with(token: ApiToken, delegation: Delegation | None = None) -> Actor:
+    """Who acts with this token; with a delegation, for whoever gave it."""
+    given = delegation or token.delegation
+    return Actor(
+        user=given.person if given else token.user,
+        service=token.user if given else None,
+        scopes=frozenset(scope for scope in Scope if scope in token.scopes),
+        only=None if token.only is None else frozenset(token.only),
+        token=token,
+        delegation=given,
+    )
+
+
+def _actor(request: HttpRequest | Request) -> Actor:
+    token = getattr(request, "auth", None)
+    if isinstance(token, ApiToken):
+        return actor_with(token, token.shown_delegation)
+    assert isinstance(request.user, User)  # noqa: S101 - narrows the type
+    return Actor(request.user)
+
+
+def _teams_of(user: User) -> frozenset[int]:
+    return frozenset(user.teams.values_list("pk", flat=True))
 
 
 def _actions(user: User) -> frozenset[Action]:

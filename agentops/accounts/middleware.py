@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 
-from agentops.launcher.home import Home
+from agentops.accounts import passwords
 
 # Where a marked user may go: choose a password, or leave.
 _CHOOSE = "password"
@@ -35,5 +35,5 @@ class ChoosePasswordMiddleware(MiddlewareMixin):
         user = request.user
         chosen = user.is_authenticated and not user.must_change_password
         if chosen and getattr(request, "had_to_choose", False):
-            Home(settings.AGENTOPS_DATA).first_sign_in.unlink(missing_ok=True)
+            passwords.forget_printed()
         return response

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth import authenticate
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
-from rest_framework.authentication import get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
+from rest_framework.authentication import (
+    BasicAuthentication,
+    SessionAuthentication,
+    get_authorization_header,
+)
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
+from agentops.accounts import delegations, tokens
+from agentops.accounts.delegations import InvalidDelegation
+from agentops.accounts.models import ApiToken, Delegation, User
+
 _SCHEMES = (b"bearer", b"token")
+ON_BEHALF_OF = "X-On-Behalf-Of"
+_NOT_A_SERVICE = f"{ON_BEHALF_OF} is for service accounts with a token of their own."
 
 
 class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
-    """A token made with ``manage.py api_token``, sent as ``Authorization: Bearer …``.
+    """A token sent as ``Authorization: Bearer …``; of a service, also for whom it acts.
 
-    One query per request. Tokens that expired are refused here and deleted by nobody on the way.
+    One query per request, and once a minute a write that it was used. Tokens that expired are
+    refused here and deleted by nobody on the way.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
@@ -24,12 +40,96 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
         if scheme.lower() not in _SCHEMES:
             return None
         if not token or b" " in token or not token.isascii():
-            raise AuthenticationFailed
-        user, credential = self.authenticate_credentials(token)
-        return user, credential
+            raise AuthenticationFailed("Send Authorization: Bearer <token>, in one piece.")
+        found = _token(token.decode())
+        found.shown_delegation = _delegation(request, found)
+        tokens.used(found, timezone.now())
+        return found.user, found
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
-    def _cleanup_token(self, auth_token: Any) -> bool:
-        return auth_token.expiry is not None and auth_token.expiry < timezone.now()
+
+class Password(BasicAuthentication):
+    """Name and password, for the few doors at which somebody without a token gets one.
+
+    Guessing is throttled like at the sign-in page. A password that somebody else has seen, and one
+    that needs a second factor, open nothing here.
+    """
+
+    def authenticate_credentials(
+        self, userid: str, password: str, request: Any = None
+    ) -> tuple[User, None]:
+        inner = request._request
+        user = authenticate(request=inner, username=userid, password=password)
+        if getattr(inner, "axes_locked_out", False):
+            # We answer in our own form; the middleware would answer with a page.
+            inner.axes_locked_out = False
+            raise Throttled(wait=settings.AXES_COOLOFF_TIME * 3600)
+        if not isinstance(user, User) or user.is_service:
+            raise AuthenticationFailed("That name and password do not match.")
+        self.check(user)
+        return user, None
+
+    def check(self, user: User) -> None:
+        """Refuse what name and password alone do not open."""
+        if user.must_change_password:
+            raise PermissionDenied(
+                "Somebody else has seen this password. Choose your own first: "
+                'POST /api/v1/password with {"new_password": "…"}, or in the console.'
+            )
+
+
+class SeenPassword(Password):
+    """The same, for the door at which one chooses another password."""
+
+    def check(self, user: User) -> None:
+        """A password that somebody has seen is what brings people here."""
+
+
+class ConsoleSession(SessionAuthentication):
+    """The console's session, with a CSRF token for whatever changes something."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        if request.headers.get(ON_BEHALF_OF):
+            raise AuthenticationFailed(_NOT_A_SERVICE)
+        return super().authenticate(request)
+
+
+def _token(text: str) -> ApiToken:
+    """The token that says ``text``, if it still opens something."""
+    digest = hash_token(text)
+    key = text[: CONSTANTS.TOKEN_KEY_LENGTH]
+    known = ApiToken.objects.filter(token_key=key).select_related(
+        "user", "delegation__person", "delegation__service"
+    )
+    for token in known:
+        if compare_digest(digest, token.digest):
+            _refuse_useless(token)
+            return token
+    raise AuthenticationFailed("This token is unknown, or it was revoked.")
+
+
+def _refuse_useless(token: ApiToken) -> None:
+    now = timezone.now()
+    given = token.delegation
+    if token.is_expired(now):
+        raise AuthenticationFailed(f"This token ended at {token.expiry:%Y-%m-%d %H:%M} UTC.")
+    people = [token.user, *([given.person] if given else [])]
+    if not all(person.is_active for person in people):
+        raise AuthenticationFailed("Whoever this token acts for has left.")
+    if given is not None and given.expires_at <= now:
+        raise AuthenticationFailed("The delegation this token was made with has ended.")
+
+
+def _delegation(request: Request, token: ApiToken) -> Delegation | None:
+    text = request.headers.get(ON_BEHALF_OF)
+    if text is None:
+        return None
+    service: User = token.user
+    if not service.is_service or token.only is not None:
+        raise AuthenticationFailed(_NOT_A_SERVICE)
+    try:
+        return delegations.read(text, service=service, now=timezone.now())
+    except InvalidDelegation as refused:
+        raise AuthenticationFailed(str(refused)) from refused

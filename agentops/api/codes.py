@@ -20,8 +20,9 @@ CODES: dict[str, Code] = {
     "malformed_request": Code(400, suggestions=("Send one JSON value as the body.",)),
     "invalid_cursor": Code(400, suggestions=("Begin again without a cursor.",)),
     "not_authenticated": Code(401, suggestions=("Send Authorization: Bearer <token>.",)),
-    "invalid_token": Code(401, suggestions=("Make a new token with manage.py api_token.",)),
+    "invalid_token": Code(401, suggestions=("Make a new token: POST /api/v1/tokens.",)),
     "permission_denied": Code(403),
+    "person_required": Code(403, suggestions=("Sign in, or send name and password.",)),
     "not_found": Code(404),
     "method_not_allowed": Code(405),
     "not_acceptable": Code(406, suggestions=("Accept application/json.",)),
@@ -31,6 +32,9 @@ CODES: dict[str, Code] = {
     "unsupported_media_type": Code(415, suggestions=("Send Content-Type: application/json.",)),
     "invalid_request": Code(422, suggestions=("Correct the fields named in meta.fields.",)),
     "rate_limit_exceeded": Code(429, retryable=True, retry_after_seconds=1),
+    # People.
+    "too_many_tokens": Code(409, suggestions=("DELETE /api/v1/tokens/{id} revokes one.",)),
+    "no_such_service": Code(422, suggestions=("An administrator makes service accounts.",)),
     # Agents and runs.
     "unknown_agent": Code(404, suggestions=("GET /api/v1/agents lists the agents there are.",)),
     "invalid_input": Code(

@@ -10,6 +10,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from agentops.api.tokens import PasswordDoor, TokenDetail, TokenList
+
 
 @extend_schema(exclude=True)
 class NoSuchAddress(APIView):
@@ -29,6 +31,9 @@ class Schema(SpectacularAPIView):
 
 urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
+    path("tokens", TokenList.as_view(), name="api-tokens"),
+    path("tokens/<str:public_id>", TokenDetail.as_view(), name="api-token"),
+    path("password", PasswordDoor.as_view(), name="api-password"),
     path("", include("runs.api.urls")),
     # Whatever it is; a path converter stops at a line break.
     re_path("", NoSuchAddress.as_view()),

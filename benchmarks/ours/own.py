@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 from django.contrib.auth import get_user_model
-from knox.models import get_token_model
 
+from agentops.accounts import tokens
 from benchmarks.ours import processes
 from benchmarks.ours.runtime import Agentops
 from benchmarks.rig import http
@@ -65,7 +65,7 @@ def _token() -> str:
     user = get_user_model().objects.create_user(
         username=f"bench-{secrets.token_hex(4)}", password=secrets.token_urlsafe(), is_staff=True
     )
-    return str(get_token_model().objects.create(user)[1])
+    return tokens.make_token(user=user, made_by="benchmark").secret
 
 
 async def w5_suspended_and_claims(system: Agentops, scale: float) -> Result:

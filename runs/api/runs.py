@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from agentops.accounts.access import Action
+from agentops.accounts.access import Action, authorize_new
 from agentops.sdk.catalog import catalog
 from runs import queries, services
 from runs.api.base import IDEMPOTENCY_KEY, RunView, checked, idempotency_key, shown
@@ -73,6 +73,7 @@ class RunList(RunView):
     )
     def post(self, request: Request) -> Response:
         """Start a run."""
+        authorize_new(self.caller)
         wanted = checked(StartSerializer, request.data)
         started = services.start_run(
             owner=self.caller.user,
@@ -119,7 +120,7 @@ class SignalRun(RunView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Send a named event to a run."""
-        run = self.run_for(Action.CONTROL, public_id)
+        run = self.run_for(Action.RESPOND, public_id)
         said = checked(SignalSerializer, request.data)
         accepted = services.signal_run(run=run, sender=self.caller.name, **said)
         return Response({"accepted": accepted})
@@ -137,6 +138,7 @@ class ForkRun(RunView):
     def post(self, request: Request, public_id: str) -> Response:
         """Start a new run that begins with what this one had recorded up to an event."""
         run = self.run_for(Action.CONTROL, public_id)
+        authorize_new(self.caller)
         wanted = checked(ForkSerializer, request.data)
         forked = services.fork_run(
             run=run,

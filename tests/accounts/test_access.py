@@ -38,7 +38,7 @@ def may(user: User, run: Run) -> set[Action]:
 
 def test_owners_see_and_steer_what_is_theirs_and_settle_nothing(run: Run) -> None:
     assert run.owner is not None
-    assert may(run.owner, run) == {Action.VIEW, Action.CONTROL}
+    assert may(run.owner, run) == {Action.VIEW, Action.RESPOND, Action.CONTROL}
     with pytest.raises(Forbidden, match="operator or administrator"):
         authorize(Actor(run.owner), Action.OPERATE, run)
 

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from knox.models import AuthToken
 
 from agentops.accounts.models import User
 from agentops.api.codes import CODES
 from agentops.launcher.home import PROJECT
 from agentops.sdk import errors
 from runs.models import Run
+from tests import people
 
 PAGE = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
 ERRORS = (PROJECT / "docs/reference/errors.md").read_text()
@@ -34,8 +34,8 @@ def examples(language: str) -> str:
 @pytest.fixture
 def environment(transactional_db: None) -> Iterator[dict[str, str]]:
     """A web server on loopback, and what an app knows of it."""
-    user = User.objects.create_user("app", password="x")
-    _, token = AuthToken.objects.create(user)
+    user = User.objects.create_user("app", password="a-good-secret-1")
+    token = people.token(user)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
@@ -46,7 +46,8 @@ def environment(transactional_db: None) -> Iterator[dict[str, str]]:
         while not server.started:
             time.sleep(0.01)
         port = listening.getsockname()[1]
-        address = {"AGENTOPS_URL": f"http://127.0.0.1:{port}", "AGENTOPS_TOKEN": str(token)}
+        address = {"AGENTOPS_URL": f"http://127.0.0.1:{port}", "AGENTOPS_TOKEN": token}
+        address["AGENTOPS_USER"] = "app:a-good-secret-1"
         yield {"PATH": os.environ["PATH"], **address}
         server.should_exit = True
         thread.join(timeout=20)

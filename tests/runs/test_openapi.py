@@ -13,7 +13,6 @@ from django.urls import get_resolver
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from knox.models import AuthToken
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -21,6 +20,7 @@ from agentops.accounts.models import User
 from agentops.api.codes import CODES
 from runs import conversations, services
 from runs.models import Conversation, Run
+from tests import people
 from tests.runs.fake_worker import FakeWorker
 
 
@@ -72,8 +72,7 @@ def token(transactional_db: None, worker: FakeWorker) -> str:
     worker.suspends(parked, "operator", "uncertain:pay#1")
     talk = conversations.begin(agent="anything", owner=owner, started_by="x").conversation
     conversations.post_message(conversation=talk, content="Hello", sender="x")
-    _, token = AuthToken.objects.create(owner)
-    return str(token)
+    return people.token(owner)
 
 
 @pytest.mark.slow

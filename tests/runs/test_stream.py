@@ -12,13 +12,13 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
-from knox.models import AuthToken
 
 from agentops.accounts.models import User
 from runs import services
 from runs.api import events
 from runs.live.hub import hub
 from runs.models import Journal, Run
+from tests import people
 from tests.runs.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +28,7 @@ class Watcher:
     """An app that follows a run."""
 
     def __init__(self, user: User, run: Run) -> None:
-        _, token = AuthToken.objects.create(user)
+        token = people.token(user)
         self.headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
         self.path = f"/api/v1/runs/{run.public_id}/stream"
 

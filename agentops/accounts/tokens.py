@@ -1,0 +1,145 @@
+"""API tokens: made, shown once, found again by their hash, and taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from knox.models import get_digest_token
+from knox.settings import CONSTANTS
+
+from agentops.accounts.access import NotFound
+from agentops.accounts.actors import Actor
+from agentops.accounts.models import ApiToken, User
+from agentops.accounts.roles import USUAL_SCOPES, Scope
+from agentops.sdk.errors import AgentopsError
+
+BROWSER_SECONDS = 15 * 60
+LONGEST_DAYS = 3660
+# How exactly the last use is kept; more would be a write per request.
+USE_SECONDS = 60
+MOST_TOKENS = 100
+log = structlog.get_logger(__name__)
+
+
+class TooManyTokens(AgentopsError):
+    """There are so many tokens that nobody knows what they are for. Revoke some first."""
+
+    code = "too_many_tokens"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new token, and the text that is never seen again."""
+
+    token: ApiToken
+    secret: str
+
+
+def make_token(
+    *,
+    user: User,
+    made_by: str,
+    name: str = "",
+    scopes: Iterable[Scope] = USUAL_SCOPES,
+    expires_at: datetime | None = None,
+) -> Made:
+    """Make a token with which a program acts as ``user``. Raises TooManyTokens."""
+    if tokens_of(user=user).count() >= MOST_TOKENS:
+        raise TooManyTokens
+    made = _made(user=user, name=name, scopes=_ordered(scopes), expires_at=expires_at)
+    log.info(
+        "token.created", token=made.token.public_id, user=user.username, by=made_by,
+        scopes=made.token.scopes,
+    )  # fmt: skip
+    return made
+
+
+def make_browser_token(
+    *, actor: Actor, opens: Sequence[str], scopes: Iterable[Scope], now: datetime
+) -> Made:
+    """Make a token that opens only ``opens`` for a quarter of an hour.
+
+    It ends with the token and the delegation it was made with, and never outlives them. That the
+    actor may see what it opens, the door has asked.
+    """
+    ends = [now + timedelta(seconds=BROWSER_SECONDS)]
+    if actor.token is not None and actor.token.expiry is not None:
+        ends.append(actor.token.expiry)
+    if actor.delegation is not None:
+        ends.append(actor.delegation.expires_at)
+    made = _made(
+        user=actor.service or actor.user,
+        name="browser",
+        scopes=_ordered(scopes),
+        expires_at=min(ends),
+        only=sorted(set(opens)),
+        made_with=actor.token,
+        delegation=actor.delegation,
+    )
+    log.info("token.created", token=made.token.public_id, by=actor.name, opens=made.token.only)
+    return made
+
+
+def tokens_of(*, user: User) -> QuerySet[ApiToken]:
+    """The tokens with which programs act as ``user``, newest first; not those of browsers."""
+    return ApiToken.objects.filter(user=user, only__isnull=True).order_by("-created", "public_id")
+
+
+def revoke_token(*, user: User, public_id: str, revoked_by: str) -> None:
+    """Make a token of ``user`` useless from now on, with all that was made with it.
+
+    Raises NotFound.
+    """
+    gone, _ = ApiToken.objects.filter(user=user, public_id=public_id).delete()
+    if not gone:
+        raise NotFound("There is no such token, or it has been revoked.")
+    log.info("token.revoked", token=public_id, user=user.username, by=revoked_by)
+
+
+def revoke_all(*, user: User, revoked_by: str) -> int:
+    """The same for every token of ``user``, and for those in browsers that act for them."""
+    theirs = ApiToken.objects.filter(Q(user=user) | Q(delegation__person=user))
+    count = theirs.count()
+    theirs.delete()
+    log.info("token.all_revoked", user=user.username, by=revoked_by, count=count)
+    return count
+
+
+def used(token: ApiToken, now: datetime) -> None:
+    """Take note that a token was used, to the minute."""
+    stale = now - timedelta(seconds=USE_SECONDS)
+    if token.last_used_at is None or token.last_used_at < stale:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        token.last_used_at = now
+
+
+def sweep_expired(now: datetime | None = None) -> int:
+    """Delete tokens that ended more than a month ago, and those of browsers a day ago."""
+    now = now or timezone.now()
+    old = Q(expiry__lt=now - timedelta(days=30))
+    of_browsers = Q(only__isnull=False, expiry__lt=now - timedelta(days=1))
+    gone, _ = ApiToken.objects.filter(old | of_browsers).delete()
+    return gone
+
+
+def _made(*, user: User, expires_at: datetime | None, **fields: object) -> Made:
+    digest, secret = get_digest_token()
+    row = ApiToken(
+        digest=digest,
+        token_key=secret[: CONSTANTS.TOKEN_KEY_LENGTH],
+        user=user,
+        expiry=expires_at,
+        **fields,
+    )
+    row.save(force_insert=True)
+    return Made(row, secret)
+
+
+def _ordered(scopes: Iterable[Scope]) -> list[str]:
+    wanted = set(scopes)
+    return [scope.value for scope in Scope if scope in wanted]
