@@ -99,10 +99,16 @@ class PasswordScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
     """How the document names name and password."""
 
     target_class = "agentops.api.authentication.Password"
-    match_subclasses = True
     name = "password"
     priority = 1
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         """HTTP Basic, at the doors that name it."""
         return {"type": "http", "scheme": "basic"}
+
+
+class SeenPasswordScheme(PasswordScheme):
+    """The same at the door where one chooses another password."""
+
+    target_class = "agentops.api.authentication.SeenPassword"
+    name = "presentPassword"
