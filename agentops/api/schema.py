@@ -107,7 +107,7 @@ class PasswordScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
         return {"type": "http", "scheme": "basic"}
 
 
-class SeenPasswordScheme(PasswordScheme):
+class SeenPasswordScheme(PasswordScheme):  # type: ignore[no-untyped-call]
     """The same at the door where one chooses another password."""
 
     target_class = "agentops.api.authentication.SeenPassword"

@@ -90,6 +90,7 @@ class ConversationList(ConversationView):
     )
     def post(self, request: Request) -> Response:
         """Begin a conversation with an agent."""
+        authorize_new(self.caller)
         wanted = checked(BeginSerializer, request.data)
         begun = conversations.begin(
             owner=self.caller.user,
@@ -135,7 +136,7 @@ class MessageList(ConversationView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Say something to the agent; a run answers."""
-        found = self.conversation_for(Action.CONTROL, public_id)
+        found = self.conversation_for(Action.RESPOND, public_id)
         said = checked(PostSerializer, request.data)
         posted = conversations.post_message(
             conversation=found,

@@ -64,7 +64,7 @@ def test_every_operation_says_how_it_fails() -> None:
 @pytest.fixture
 def token(transactional_db: None, worker: FakeWorker, settings: Settings) -> str:
     """A token of a person with runs in some states, so that not everything is not found."""
-    # The fuzzer guesses passwords too; tests/accounts/test_tokens.py shows that guessing is stopped.
+    # The fuzzer guesses passwords; tests/accounts/test_tokens.py shows that guessing is stopped.
     settings.AXES_FAILURE_LIMIT = 10**6
     owner = User.objects.create_user("olga", password="x")
     for _ in range(3):
