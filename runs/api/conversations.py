@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from agentops.accounts.access import Action, Actor
+from agentops.accounts.access import Action, Actor, authorize_new
 from agentops.accounts.actors import actor_of
 from runs import conversations, dialogue
 from runs.api.base import IDEMPOTENCY_KEY, checked, idempotency_key
