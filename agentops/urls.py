@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import TemplateView
 
-from agentops.views import account, gallery, mails, reports, shell
+from agentops.views import account, finding, gallery, keymap, mails, overview, reports, shell
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", overview.overview, name="overview"),
     path("", include("runs.urls")),
+    path("find/", finding.find, name="find"),
     path("sign-in/", account.SignIn.as_view(), name="login"),
     path("sign-out/", account.SignOut.as_view(), name="logout"),
     path(
@@ -23,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<str:public_id>/", reports.report, name="report"),
     path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),
     path("settings/theme/", shell.theme, name="theme"),
+    path("settings/keys/", keymap.keys, name="keys"),
     path("system/gallery/", gallery.gallery, name="gallery"),
     path("api/v1/", include(("agentops.api.urls", "api"))),
     path("admin/", admin.site.urls),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode
@@ -10,9 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
-from runs.models import Run, RunStatus, WaitingFor
+from runs.models import Run, RunStatus, StopReason, WaitingFor
 
 PAGE_SIZE = 50
+RECENT = 5_000
 STUCK_AFTER = timedelta(minutes=5)
 _ID_LENGTH = 12
 
@@ -24,7 +26,12 @@ class Filter:
     view: str = ""
     status: str = ""
     waiting_for: str = ""
+    stop_reason: str = ""
     agent: str = ""
+    owner: str = ""
+    team: str = ""
+    since: str = ""
+    ended: str = ""
     q: str = ""
 
     @classmethod
@@ -58,13 +65,14 @@ class Filter:
     @property
     def problem(self) -> str:
         """Why nothing can match, if a value is not one of those that exist."""
-        if self.status and self.status not in RunStatus.values:
-            return f"There is no status “{self.status}”. Known are: {', '.join(RunStatus.values)}."
-        if self.waiting_for and self.waiting_for not in WaitingFor.values:
-            known = ", ".join(WaitingFor.values)
-            return f"Runs do not wait for “{self.waiting_for}”. Known are: {known}."
-        if self.view and self.view not in VIEWS:
-            return f"There is no view “{self.view}”. Known are: {', '.join(VIEWS)}."
+        for name, (said, known) in _KNOWN_VALUES.items():
+            value = getattr(self, name)
+            if value and value not in known():
+                return f"{said.format(value)} Known are: {', '.join(known())}."
+        for name in ("since", "ended"):
+            value = getattr(self, name)
+            if value and not _PERIOD.fullmatch(value):
+                return f"“{value}” is no length of time. Write {name}:30m, {name}:24h or {name}:7d."
         return ""
 
     def chips(self) -> list[tuple[str, str, str]]:
@@ -76,14 +84,37 @@ class Filter:
         """The runs that match."""
         if self.problem:
             return runs.none()
-        for name in ("status", "waiting_for", "agent"):
+        for name, column in _COLUMNS.items():
             if value := getattr(self, name):
-                runs = runs.filter(**{name: value})
+                runs = runs.filter(**{column: value})
+        for name, column in _MOMENTS.items():
+            if value := getattr(self, name):
+                runs = runs.filter(**{f"{column}__gte": Now() - _length(value)})
         if self.view:
             runs = runs.filter(VIEWS[self.view].condition)
         for word in self.q.split():
             runs = runs.filter(_matches(word))
         return runs
+
+
+_COLUMNS = {
+    "status": "status", "waiting_for": "waiting_for", "stop_reason": "stop_reason",
+    "agent": "agent", "owner": "owner__username", "team": "team__name",
+}  # fmt: skip
+_MOMENTS = {"since": "created_at", "ended": "finished_at"}
+_PERIOD = re.compile(r"(\d{1,4})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_KNOWN_VALUES: dict[str, tuple[str, Callable[[], list[str]]]] = {
+    "status": ("There is no status “{}”.", lambda: RunStatus.values),
+    "waiting_for": ("Runs do not wait for “{}”.", lambda: WaitingFor.values),
+    "stop_reason": ("There is no stop reason “{}”.", lambda: StopReason.values),
+    "view": ("There is no view “{}”.", lambda: list(VIEWS)),
+}
+
+
+def _length(period: str) -> timedelta:
+    number, unit = period[:-1], period[-1]
+    return timedelta(**{_UNITS[unit]: int(number)})
 
 
 def _matches(word: str) -> Q:
@@ -102,7 +133,7 @@ class View:
     condition: Q
 
 
-VIEWS = {
+VIEWS: dict[str, View] = {
     "running": View("Running now", Q(status=RunStatus.RUNNING) | Q(status=RunStatus.QUEUED)),
     "person": View(
         "Needs a person",
@@ -117,11 +148,18 @@ VIEWS = {
             ],
         ),
     ),
-    "failing": View("Failed", Q(status=RunStatus.FAILED)),
+    "failing": View("Failing", Q(status=RunStatus.FAILED)),
     "stuck": View(
         "Stuck",
         Q(status=RunStatus.RUNNING, last_progress_at__lt=Now() - STUCK_AFTER)
-        | Q(status=RunStatus.QUEUED, ready_at__lt=Now() - STUCK_AFTER),
+        | Q(status__in=[RunStatus.QUEUED, RunStatus.WAITING], ready_at__lt=Now() - STUCK_AFTER),
+    ),
+    "asleep": View(
+        "Asleep",
+        Q(
+            status=RunStatus.WAITING,
+            waiting_for__in=[WaitingFor.TIMER, WaitingFor.EVENT, WaitingFor.CHILD],
+        ),
     ),
 }
 
@@ -175,6 +213,22 @@ def tallies(runs: QuerySet[Run]) -> dict[str, int]:
         **{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown}
     )
     return {name: int(counted[name]) for name in shown}
+
+
+def recent_with(runs: QuerySet[Run], words: list[str], most: int) -> list[Run]:
+    """The newest runs that match every word, looked for among the newest few thousand."""
+    newest = runs.order_by("-created_at", "-id").values("pk")[:RECENT]
+    if all(word.startswith("run_") and len(word) >= _ID_LENGTH for word in words):
+        newest = runs.values("pk")
+    found = Run.objects.filter(pk__in=newest)
+    for word in words:
+        found = found.filter(_matches(word))
+    return list(found.order_by("-created_at", "-id")[:most])
+
+
+def at_work(runs: QuerySet[Run]) -> int:
+    """How many runs a worker holds."""
+    return runs.filter(status=RunStatus.RUNNING).count()
 
 
 def newer_than(runs: QuerySet[Run], run_id: int) -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from django.urls import path
-from django.views.generic import RedirectView
 
 from runs.views import actions, agents, lists, page
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="runs"), name="home"),
     path("runs/", lists.runs, name="runs"),
     path("runs/<str:public_id>/", page.run, name="run"),
     path("runs/<str:public_id>/block/<int:number>/", page.block, name="run-block"),

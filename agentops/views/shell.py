@@ -15,13 +15,17 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from agentops.accounts.access import Action, allows
+from agentops.accounts.access import Action, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
+from agentops.views import keymap
+from runs import listing
+from runs.models import Run
 from runs.release import build
 from runs.zones import zone
 
 YEAR_SECONDS = 365 * 24 * 3600
+IN_BOTTOM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +37,21 @@ class Place:
     icon: str
     key: str
     action: Action = Action.VIEW
+    # The smaller, the nearer to the thumb on a small screen.
+    thumb: int = 9
 
 
 PLACES = (
-    Place("overview", "Overview", "house", "o"),
-    Place("inbox", "Inbox", "inbox", "i"),
-    Place("runs", "Runs", "list-tree", "r"),
-    Place("conversations", "Conversations", "messages-square", "v"),
-    Place("agents", "Agents", "bot", "a"),
-    Place("costs", "Costs", "wallet", "c"),
-    Place("mails", "Mail", "mail", "m", Action.ADMINISTER),
+    Place("overview", "Overview", "house", "o", thumb=3),
+    Place("inbox", "Inbox", "inbox", "i", thumb=0),
+    Place("runs", "Runs", "list-tree", "r", thumb=1),
+    Place("conversations", "Conversations", "messages-square", "v", thumb=5),
+    Place("agents", "Agents", "bot", "a", thumb=4),
+    Place("costs", "Costs", "wallet", "c", thumb=2),
     Place("credentials", "Credentials", "key-round", "d"),
     Place("audit", "Audit", "scroll-text", "u"),
     Place("settings", "Settings", "settings", "s"),
-    Place("gallery", "Gallery", "server", "y", Action.ADMINISTER),
+    Place("system", "System", "server", "y", Action.OPERATE),
 )
 
 
@@ -60,6 +65,8 @@ class RailItem:
     href: str
     current: bool
     exact: bool
+    thumb: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +89,38 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     """Context of every page."""
     theme = request.COOKIES.get("theme", "")
     theme = theme if theme in {"light", "dark"} else ""
+    rail = places(request)
+    near = sorted(rail, key=lambda item: item.thumb)[:IN_BOTTOM]
     return {
         "theme": theme,
         "next_theme": _THEMES[theme],
+        "folded": request.COOKIES.get("folded") == "1",
+        "keymap": keymap.Keymap.read(request.COOKIES.get(keymap.COOKIE, "")),
         "zone": timezone.get_current_timezone_name(),
         "instance": settings.AGENTOPS_INSTANCE,
         "production": settings.AGENTOPS_PRODUCTION,
         "build": build(),
-        "rail": _rail(request),
+        "rail": rail,
+        "near": [item for item in rail if item in near],
+        "far": [item for item in rail if item not in near],
+        "running": cache(lambda: _running(request)),
     }
 
 
-def _rail(request: HttpRequest) -> list[RailItem]:
+def _running(request: HttpRequest) -> int:
+    """How many runs are at work, for the rail; pages that know it already say so themselves."""
+    if not isinstance(request.user, User):
+        return 0
+    return listing.at_work(visible_to(actor_of(request), Run.objects.all()))
+
+
+def places(request: HttpRequest) -> list[RailItem]:
+    """The places somebody may open, as links."""
     return [
         RailItem(
             place.label, place.icon, place.key, href,
-            current=request.path.startswith(href), exact=request.path == href,
+            current=request.path.startswith(href) if href != "/" else request.path == href,
+            exact=request.path == href, thumb=place.thumb, name=place.url_name,
         )
         for place, href in _addresses()
         if _may_open(request, place)

@@ -1,36 +1,82 @@
-// Single keys and short sequences press what carries them in data-keys. Off in fields and dialogs.
-let typed = "", forget;
-const typing = (node) => node.closest?.("input, select, textarea, [contenteditable], dialog[open]");
-const shown = (node) => node.getClientRects().length > 0 || node.closest(".rail");
+// A key presses what carries it in data-keys (several apart by spaces, a sequence joined by "-"),
+// moves in [data-rows], opens, peeks, selects.
+const root = document.documentElement, map = root.dataset.keymap || "{}", off = map === "off", own = off ? {} : JSON.parse(map);
+const on = (type, then) => document.addEventListener(type, then), one = (what, from = document) => from.querySelector(what), every = (what, from = document) => [...from.querySelectorAll(what)];
+const byId = (id) => document.getElementById(id), link = (row) => one(".row-link, a", row), box = (row) => one("[name=id]", row);
+let typed, forget, last;
 
-function press(node) {
-  if (node.matches("input")) { node.focus(); node.select(); }
-  else node.click();
-}
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && typing(event.target) && !event.target.closest("dialog")) { event.target.blur(); return; }
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if (document.querySelector("dialog[open]")) return;
+const open = (id) => { if (!one("dialog[open]")) byId(id).showModal(); };
+const mark = (row) => { every("tr[aria-current]").forEach((it) => it.removeAttribute("aria-current")); row?.setAttribute("aria-current", "true"); };
+const peek = (row) => { mark(row); htmx.ajax("GET", row.dataset.peek, "#panel"); };
+
+function press(key) {
   clearTimeout(forget);
   forget = setTimeout(() => { typed = ""; }, 1000);
-  for (const keys of [`${typed} ${event.key}`.trim(), event.key]) {
-    const node = [...document.querySelectorAll(`[data-keys="${CSS.escape(keys)}"]`)].find(shown);
-    if (node) { typed = ""; event.preventDefault(); press(node); return; }
+  for (const keys of [`${typed}-${key}`, key]) {
+    const node = every(`[data-keys~="${CSS.escape(keys)}"]`).find((it) => it.getClientRects().length || it.closest(".rail"));
+    if (!node) continue;
+    typed = "";
+    if (node.matches("nav")) link(node).focus();
+    else if (node.type === "search") { node.focus(); node.select(); }
+    else node.click();
+    return true;
   }
-  typed = event.key;
-});
-
-const named = (node) => (node.getAttribute("aria-label") || node.placeholder || node.textContent).trim().replace(/\s+\d*$/, "");
-document.getElementById("keys")?.addEventListener("toggle", fill);
-function fill() {
-  const list = document.getElementById("keys-list"), rows = [];
-  const add = (keys, what) => {
-    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
-    for (const key of keys.split(" ")) { const kbd = document.createElement("kbd"); kbd.textContent = key; dt.append(kbd, " "); }
-    dd.textContent = what;
-    rows.push(dt, dd);
-  };
-  for (const node of document.querySelectorAll(".rail [data-keys], main [data-keys]")) add(node.dataset.keys, named(node));
-  if (document.querySelector("[data-rows]")) { add("j", "Next row"); add("k", "Row before"); add("Enter", "Open row"); }
-  list.replaceChildren(...rows);
+  typed = key;
 }
+function move(key, top, target) {
+  const rows = every("[data-rows] > *", top || document).filter(link), row = rows.find((it) => it.contains(document.activeElement)), at = rows.indexOf(row);
+  const step = { ArrowDown: 1, ArrowUp: -1, ...(!top && { j: 1, k: -1 }) }[key];
+  if (step && rows[0] && (row || top || !key[1])) {
+    const next = rows[row ? at + step : step > 0 ? 0 : rows.length - 1];
+    (next ? link(next) : top && one("[autofocus]", top))?.focus();
+    if (next && one("#panel [data-peeked]")) peek(next);
+  } else if (!row) return;
+  else if (key === "o") link(row).click();
+  else if (key === " " && row.dataset.peek && target !== box(row)) peek(row);
+  else if (/^x$/i.test(key) && box(row)) {
+    for (const it of key === "x" ? [row] : rows.slice(Math.min(last ??= at, at), Math.max(last, at) + 1)) if (key === "x" || !box(it).checked) box(it).click();
+    last = at;
+  } else return;
+  return true;
+}
+on("keydown", (event) => {
+  const { key, target, ctrlKey, metaKey, altKey } = event, top = one("dialog[open]");
+  if (key === "k" && (ctrlKey || metaKey)) { event.preventDefault(); open("palette"); }
+  if (ctrlKey || metaKey || altKey) return;
+  if (target.matches?.("input:not([type=checkbox]), select, textarea") && !top) return key === "Escape" && target.blur();
+  if (off && /^[^ ]$/.test(key)) return;
+  const meant = own[key] ?? key;
+  if (top ? move(key, top) : press(meant) || move(meant, top, target)) event.preventDefault();
+});
+on("click", async ({ target }) => {
+  const by = (name) => target.closest(`[data-${name}]`), opens = by("opens"), copies = by("copy"), toggles = by("toggles"), row = target.closest("a[hx-target='#panel']")?.closest("tr");
+  if (opens) open(opens.dataset.opens);
+  by("closes")?.closest("dialog").close();
+  if (row) mark(row);
+  if (copies) { await navigator.clipboard?.writeText(copies.dataset.copy || location.href); byId("said").textContent = "Copied"; }
+  if (toggles) {
+    const name = toggles.dataset.toggles, is = root.toggleAttribute(`data-${name}`);
+    toggles.ariaExpanded = !is;
+    document.cookie = `${name}=${+is};path=/;max-age=31536000;samesite=lax`;
+  }
+});
+on("change", ({ target }) => {
+  if (target.matches("[data-all]")) every("[name=id]").forEach((it) => { it.checked = target.checked; });
+  every("[data-selected]").forEach((it) => { it.textContent = every("[name=id]:checked").length; });
+});
+on("htmx:afterSwap", ({ detail: { target } }) => {
+  target.closest("dialog:not([open])")?.showModal();
+  if (target.id === "panel" && !one("[data-peeked]", target)) mark(byId(`s${one("[data-step]", target)?.dataset.step}`));
+});
+// A region that fails says so; forms are sent once, however often they are pressed.
+for (const failed of ["htmx:responseError", "htmx:sendError"]) on(failed, ({ detail: { target, pathInfo } }) => {
+  target.replaceChildren(byId("broken").content.cloneNode(true));
+  one("[data-again]", target).onclick = () => htmx.ajax("GET", pathInfo.requestPath, target);
+});
+on("submit", (event) => {
+  const { target } = event, sent = target.dataset.sent;
+  if (target.method !== "post" || event.defaultPrevented) return;
+  if (sent) event.preventDefault();
+  target.dataset.sent = 1;
+  setTimeout(() => delete target.dataset.sent, 5000);
+});

@@ -30,5 +30,7 @@ def test_gallery(operator: User) -> None:
     assert client.get("/system/gallery/").status_code == 200
 
 
-def test_after_sign_in_one_lands_on_the_runs(page: Client) -> None:
-    assert page.get("/", follow=True).redirect_chain == [("/runs/", 302)]
+def test_after_sign_in_one_lands_on_the_overview(page: Client) -> None:
+    answer = page.get("/sign-in/", follow=True)
+    assert answer.redirect_chain == [("/", 302)]
+    assert "<h1>Overview</h1>" in answer.content.decode()
