@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import structlog
@@ -15,15 +16,23 @@ from django.utils import timezone
 from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
 from runs import figures, queries
-from runs.live.audience import Audience, ListAudience, Shown, Subscriber, encode
+from runs.live.audience import (
+    RIGHT_LOST,
+    SIGNED_OUT,
+    Audience,
+    ListAudience,
+    Shown,
+    Subscriber,
+    encode,
+)
 from runs.live.hub import hub
 from runs.models import Run
 from runs.release import build
 
 log = structlog.get_logger(__name__)
 
-SIGNED_OUT, RIGHT_LOST = 4401, 4403
 CHECK_SECONDS = 15.0
+LOOK_SECONDS = 1.0
 MOST_TOPICS = 8
 MOST_ROWS = 200
 _VIEWS = frozenset({"timeline", "journal", "related"})
@@ -37,6 +46,7 @@ class Console(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._looked_at = float("-inf")
         self._topics: dict[str, tuple[int, Audience] | ListAudience] = {}
         await self.accept()
         user: object = self.scope.get("user")
@@ -45,8 +55,8 @@ class Console(AsyncWebsocketConsumer):
             return
         self._who = await database_sync_to_async(_subscriber)(user)
         self._zone = self.scope.get("cookies", {}).get("zone", "")
-        now = figures.iso(timezone.now())
-        await self.send(text_data=encode([{"do": "hello", "now": now, "build": build()}]))
+        known = {"now": figures.iso(timezone.now()), "build": build(), "paused": hub().is_late}
+        await self.send(text_data=encode([{"do": "hello", **known}]))
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._check())]
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
@@ -105,9 +115,17 @@ class Console(AsyncWebsocketConsumer):
                 await self._watch(topic, said)
             case "unwatch":
                 await self._unwatch(topic)
+            case "look":
+                self._look()
             case "alive":
                 now = figures.iso(timezone.now())
                 await self.send(text_data=encode([{"do": "alive", "now": now}]))
+
+    def _look(self) -> None:
+        """Somebody pressed "Try now"; a key that is held down asks no oftener than a person."""
+        if self._looked_at + LOOK_SECONDS <= time.monotonic():
+            self._looked_at = time.monotonic()
+            hub().look()
 
     async def _watch(self, topic: str, said: dict[str, Any]) -> None:
         await self._unwatch(topic)

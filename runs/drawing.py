@@ -112,6 +112,11 @@ class RunDrawing:
         return self.run.title or self.run.agent
 
     @property
+    def heading(self) -> str:
+        """What a browser's tab says."""
+        return f"{self.title} · {self.look.word}"
+
+    @property
     def steps(self) -> int:
         """Steps begun; the row's own count may lag behind its journal."""
         return max(self.run.steps, len(self.timeline.steps))

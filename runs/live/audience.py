@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from agentops.accounts.actors import Reach
 
 Frame = dict[str, Any]
 QUEUE_LENGTH = 64
+# What a socket is closed with, or a topic left, when nobody is signed in or the right is gone.
+SIGNED_OUT, RIGHT_LOST = 4401, 4403
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Subscriber:
         self.actor = actor
         self._queue: asyncio.Queue[str] = asyncio.Queue(length)
         self._missed: set[str] = set()
+        # Of what does not fit, the newest few are enough: each says all there is to say.
+        self._notes: deque[str] = deque(maxlen=8)
 
     def sees(self, target: Owned) -> bool:
         """Whether it may still be sent news of ``target``."""
@@ -57,11 +62,20 @@ class Subscriber:
         except asyncio.QueueFull:
             self._missed.add(topic)
 
+    def mention(self, text: str) -> None:
+        """Queue a message that belongs to no topic and is never dropped for others."""
+        try:
+            self._queue.put_nowait(text)
+        except asyncio.QueueFull:
+            self._notes.append(text)
+
     async def next(self) -> str:
         """The next message. After a gap, the one that tells of it, once the queue is empty."""
         if self._queue.empty() and self._missed:
             topics, self._missed = sorted(self._missed), set()
             return encode([{"do": "gap", "topic": topic} for topic in topics])
+        if self._queue.empty() and self._notes:
+            return self._notes.popleft()
         return await self._queue.get()
 
 

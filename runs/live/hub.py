@@ -4,6 +4,11 @@
 Sending each event to each socket through a channel layer does not scale: it saturates a core at
 some 3,000 messages a second. The hub looks at most every :data:`TICK_SECONDS`, sends one message
 per topic at most every :data:`TOPIC_SECONDS`, and the text of a message is made once.
+
+# Note [Late]
+Without hints, or when the database does not answer, pages are late: the hub looks by itself every
+:data:`POLL_WITHOUT_HINTS_SECONDS` and tells every page which moment it shows. Streams of programs
+have nobody who reads a notice and are looked for every :data:`STREAM_SECONDS`.
 """
 
 from __future__ import annotations
@@ -17,9 +22,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from django.conf import settings
+from django.utils import timezone
 
-from runs import reading
+from runs import bell, figures, reading
 from runs.live.audience import (
+    RIGHT_LOST,
     Audience,
     ListAudience,
     Shown,
@@ -27,7 +34,7 @@ from runs.live.audience import (
     Subscriber,
     encode,
 )
-from runs.live.hints import Hints
+from runs.live.hints import Hints, runs_in
 from runs.live.lists import pill
 from runs.live.reader import Reader
 from runs.models import Run
@@ -38,8 +45,11 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 0.01
 TOPIC_SECONDS = 0.25
 COUNT_SECONDS = 1.0
-POLL_WITHOUT_HINTS_SECONDS = 1.0
+POLL_WITHOUT_HINTS_SECONDS = 5.0
 POLL_WITH_HINTS_SECONDS = 3.0
+STREAM_SECONDS = 1.0
+LATE_SECONDS = 1.0
+PAUSE_AFTER_FAILURE_SECONDS = 1.0
 STREAM_PAGE = 500
 
 
@@ -70,19 +80,25 @@ class Hub:
 
     def __init__(self) -> None:
         self._reader = Reader()
-        self._hints = Hints(settings.REDIS_URL, self.heard)
+        self._hints = Hints(settings.REDIS_URL, {bell.HINTS: runs_in(self.heard)}, self.look)
         self._runs: dict[int, WatchedRun] = {}
         self._lists: dict[ListAudience, WatchedList] = {}
         self._dirty: set[int] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._polled_at = 0.0
+        self._polled_at = self._streams_at = float("-inf")
+        self._failed = False
+        # When pages showed the newest for the last time, and what they were told of it.
+        self._seen_at = timezone.now()
+        self._well_at = time.monotonic()
+        self._told = ""
 
     # -- who watches --------------------------------------------------------------------------
 
     async def watch_run(self, who: Subscriber, run: Run, audience: Audience, after: int) -> None:
         """Send ``who`` what happens to ``run`` after event ``after``."""
         self._start()
+        self._greet(who)
         watched = self._runs.setdefault(run.pk, WatchedRun(run))
         watched.pages.setdefault(audience, set()).add(who)
         seq, frames = await self._reader.do(self._reader.join, run.pk, audience, after)
@@ -95,6 +111,7 @@ class Hub:
     async def watch_list(self, who: Subscriber, audience: ListAudience, shown: Shown) -> None:
         """Send ``who`` changes of the runs it shows, and how many are new."""
         self._start()
+        self._greet(who)
         watched = self._lists.setdefault(audience, WatchedList())
         watched.sockets[who] = shown
         await self._reader.do(self._reader.join_list, who.actor, audience, shown.ids)
@@ -132,10 +149,16 @@ class Hub:
             watched.rows_due = watched.count_due = True
         self._wake.set()
 
+    def look(self) -> None:
+        """Look at everything now, whatever was heard."""
+        self._polled_at = self._streams_at = float("-inf")
+        self._wake.set()
+
     # -- the loop -----------------------------------------------------------------------------
 
     def _start(self) -> None:
         if not self._tasks:
+            self._well_at = time.monotonic()
             self._tasks = [
                 asyncio.create_task(self._hints.listen(), name="live-hints"),
                 asyncio.create_task(self._work(), name="live-hub"),
@@ -154,7 +177,7 @@ class Hub:
 
     async def _work(self) -> None:
         while True:
-            self._poll()
+            polled = self._poll()
             due = self._due_in()
             if due > 0:
                 with contextlib.suppress(TimeoutError):
@@ -163,19 +186,26 @@ class Hub:
             try:
                 await self._send_runs()
                 await self._send_lists()
+                self._failed = False
             except Exception:  # the hub outlives whatever one look runs into
                 log.exception("live.look_failed")
-                await asyncio.sleep(POLL_WITHOUT_HINTS_SECONDS)
-            await asyncio.sleep(TICK_SECONDS)
+                self._failed, self._polled_at = True, float("-inf")
+            self._tell_if_late(looked=polled)
+            await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS if self._failed else TICK_SECONDS)
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
         """Look at everything once in a while: hints may be lost, or there is no Redis."""
-        if time.monotonic() - self._polled_at < self._poll_seconds:
-            return
-        self._polled_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._streams_at >= STREAM_SECONDS and not self._hints.connected:
+            self._streams_at = now
+            self._dirty |= {pk for pk, watched in self._runs.items() if watched.streams}
+        if now - self._polled_at < self._poll_seconds:
+            return False
+        self._polled_at = now
         self._dirty |= self._runs.keys()
         for watched in self._lists.values():
             watched.rows_due = watched.count_due = True
+        return True
 
     @property
     def _poll_seconds(self) -> float:
@@ -185,6 +215,10 @@ class Hub:
         """Seconds until something may be sent, unless a hint comes first."""
         now = time.monotonic()
         moments = [self._polled_at + self._poll_seconds]
+        if not self._hints.connected and not self._told:
+            moments.append(max(self._well_at + LATE_SECONDS, now))
+        if not self._hints.connected and any(watched.streams for watched in self._runs.values()):
+            moments.append(self._streams_at + STREAM_SECONDS)
         moments += [
             self._runs[pk].sent_at + TOPIC_SECONDS for pk in self._dirty & self._runs.keys()
         ]
@@ -192,6 +226,36 @@ class Hub:
             moments += [watched.sent_at + TOPIC_SECONDS] if watched.rows_due else []
             moments += [watched.counted_at + COUNT_SECONDS] if watched.count_due else []
         return min(moments) - now
+
+    # -- whether pages are told at once -------------------------------------------------------
+
+    def _tell_if_late(self, *, looked: bool) -> None:
+        """Tell every page which moment it shows while it is not told at once, and when it is."""
+        trouble = self._failed or not self._hints.connected
+        if not self._failed and (looked or not trouble):
+            self._seen_at = timezone.now()
+        if not trouble:
+            self._well_at = time.monotonic()
+        late = time.monotonic() - self._well_at >= LATE_SECONDS
+        told = _paused(figures.iso(self._seen_at)) if late else ""
+        if told == self._told:
+            return
+        self._told = told
+        for who in self._sockets():
+            who.mention(told or _paused(""))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether pages show the state of an earlier moment now."""
+        return bool(self._told)
+
+    def _greet(self, who: Subscriber) -> None:
+        if self._told:
+            who.mention(self._told)
+
+    def _sockets(self) -> set[Subscriber]:
+        pages = (who for watched in self._runs.values() for who in watched.pages.values())
+        return set().union(*pages, *(watched.sockets for watched in self._lists.values()))
 
     # -- runs ---------------------------------------------------------------------------------
 
@@ -204,11 +268,12 @@ class Hub:
         self._dirty -= ready
         seen = {pk: self._runs[pk].seq for pk in ready}
         audiences = {pk: [a for a, who in self._runs[pk].pages.items() if who] for pk in ready}
-        lines, frames = await self._reader.do(self._reader.look, seen, audiences)
-        for pk, new in lines.items():
+        found = await self._reader.do(self._reader.look, seen, audiences)
+        for pk, new in found.lines.items():
             self._advance(pk, new, now)
-        for (pk, audience), made in frames.items():
-            if made and pk in self._runs:
+        for (pk, audience), made in found.frames.items():
+            if pk in self._runs:
+                self._runs[pk].run = found.runs[pk]
                 self._send(self._runs[pk], audience, encode(made))
 
     def _advance(self, pk: int, new: list[Line], now: float) -> None:
@@ -221,10 +286,14 @@ class Hub:
             stream.wake.set()
 
     def _send(self, watched: WatchedRun, audience: Audience, text: str) -> None:
+        """Send to those who may still see the run; the others are told that they may not."""
         topic = f"run:{watched.run.public_id}"
-        for who in watched.pages.get(audience, ()):
+        for who in list(watched.pages.get(audience, ())):
             if who.sees(watched.run):
                 who.offer(topic, text)
+            else:
+                watched.pages[audience].discard(who)
+                who.mention(encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
 
     # -- lists --------------------------------------------------------------------------------
 
@@ -286,6 +355,11 @@ class Hub:
                 yield lines
             if len(lines) < STREAM_PAGE:
                 await stream.wake.wait()
+
+
+def _paused(at: str) -> str:
+    """The message that pages show the state of that moment; of none: they are live."""
+    return encode([{"do": "paused", "at": at}])
 
 
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()

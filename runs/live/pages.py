@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import get_template
 from django.utils import timezone
 
@@ -29,6 +30,7 @@ def draw(template: str, **context: Any) -> str:
 class Before:
     """What the last frames said, to send only what differs."""
 
+    title: str = ""
     head: str = ""
     consequences: str = ""
     state: tuple[object, ...] = ()
@@ -39,10 +41,11 @@ class Before:
 
 @dataclass(slots=True)
 class News:
-    """What one look at the database found for one run."""
+    """What one look at the database found for one run, after the event a page knows of."""
 
     run: Run
     timeline: Timeline
+    after: int
     lines: list[Line] = field(default_factory=list)
     changed: list[Step] = field(default_factory=list)
 
@@ -60,7 +63,8 @@ def before_of(news: News) -> Before:
     """What a page shows that was loaded when the run stood like this."""
     drawn = RunDrawing(news.run, news.timeline, timezone.now())
     counts = (len(news.timeline.steps), news.timeline.seq)
-    return Before("", _consequences(drawn), state_of(drawn), drawn.scale, counts[0], counts)
+    said = (_consequences(drawn), state_of(drawn), drawn.scale)
+    return Before(_title(drawn), "", *said, counts[0], counts)
 
 
 def changes(news: News, view: str, before: Before) -> tuple[list[Frame], Before]:
@@ -70,7 +74,8 @@ def changes(news: News, view: str, before: Before) -> tuple[list[Frame], Before]
     head = draw("runs/_head.html", drawing=drawn, run=news.run, now=drawn.now)
     steps = len(news.timeline.steps)
     totals = (steps, news.timeline.seq)
-    now = Before(head, _consequences(drawn), state_of(drawn), drawn.scale, steps, totals)
+    said = (_consequences(drawn), state_of(drawn), drawn.scale)
+    now = Before(_title(drawn), head, *said, steps, totals)
     frames: list[Frame] = []
     if head != before.head:
         frames.append(_place("morph", "run-head", head))
@@ -82,7 +87,15 @@ def changes(news: News, view: str, before: Before) -> tuple[list[Frame], Before]
     for frame in frames:
         frame["topic"] = topic
         frame["seq"] = news.timeline.seq
-    return frames, now
+    return [_number(topic, news), *frames], now
+
+
+def _number(topic: str, news: News) -> Frame:
+    """The head of a message: which events it brings.
+
+    A page that does not stand at ``after`` missed something, or has it all already.
+    """
+    return {"do": "news", "topic": topic, "after": news.after, "seq": news.timeline.seq}
 
 
 def _place(how: str, id: str, html: str) -> Frame:
@@ -128,6 +141,8 @@ def _journal(lines: Iterable[Line]) -> list[Frame]:
 def _rest(drawn: RunDrawing, before: Before, now: Before) -> list[Frame]:
     """What every view of a run shows besides: totals, buttons, and what to say aloud."""
     frames: list[Frame] = []
+    if now.title != before.title:
+        frames.append({"do": "count", "id": "title", "text": now.title})
     if now.totals != before.totals:
         for name, total in zip(("timeline", "journal"), now.totals, strict=True):
             frames.append({"do": "count", "id": f"tally-{name}", "text": str(total)})
@@ -139,6 +154,10 @@ def _rest(drawn: RunDrawing, before: Before, now: Before) -> list[Frame]:
         said = f"{drawn.title}: {drawn.look.word}"
         frames.append({"do": "say", "text": said, "urgent": drawn.look.family == "olive"})
     return frames
+
+
+def _title(drawn: RunDrawing) -> str:
+    return f"{drawn.heading} · {settings.AGENTOPS_INSTANCE}"
 
 
 def _consequences(drawn: RunDrawing) -> str:

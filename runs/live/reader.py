@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
+import structlog
 from django.db import connections
 from django.utils import timezone
 
@@ -23,6 +25,18 @@ from runs.zones import zone
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Drawn = dict[tuple[int, Audience], list[Frame]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look found: new lines of runs, frames for audiences, and the runs as they are now."""
+
+    lines: dict[int, list[Line]]
+    frames: Drawn = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
 
 
 class Reader:
@@ -45,26 +59,28 @@ class Reader:
 
     # -- pages of runs ------------------------------------------------------------------------
 
-    def look(
-        self, seen: dict[int, int], audiences: dict[int, list[Audience]]
-    ) -> tuple[dict[int, list[Line]], dict[tuple[int, Audience], list[Frame]]]:
+    def look(self, seen: dict[int, int], audiences: dict[int, list[Audience]]) -> Look:
         """New lines of some runs, and frames for those who watch their pages."""
-        lines = reading.new_lines(seen)
-        watched = [run_id for run_id in lines if run_id in self.timelines and audiences[run_id]]
-        runs = Run.objects.select_related("owner").in_bulk(watched) if watched else {}
-        frames = {}
-        for run_id in watched:
-            if run_id in runs:
-                news = self._take(runs[run_id], lines[run_id])
-                for audience in audiences[run_id]:
-                    if news.lines and (run_id, audience) in self._before:
-                        frames[run_id, audience] = self._frames(news, audience)
-        return lines, frames
+        found = Look(reading.new_lines(seen))
+        watched = [pk for pk in found.lines if pk in self.timelines and audiences[pk]]
+        if watched:
+            found.runs = Run.objects.select_related("owner").in_bulk(watched)
+        for run in found.runs.values():
+            try:
+                found.frames |= self._draw(run, found.lines[run.pk], audiences[run.pk])
+            except Exception:  # what cannot be drawn of one run must not silence the others
+                log.exception("live.undrawn", run=run.public_id)
+                self.forget(run.pk, set())
+                gap = {"do": "gap", "topic": f"run:{run.public_id}"}
+                found.frames |= {(run.pk, audience): [gap] for audience in audiences[run.pk]}
+        return found
 
-    def _take(self, run: Run, lines: list[Line]) -> News:
+    def _draw(self, run: Run, lines: list[Line], audiences: list[Audience]) -> Drawn:
         timeline = self.timelines[run.pk]
         fresh = [line for line in lines if line.seq > timeline.seq]
-        return News(run, timeline, fresh, timeline.apply(fresh))
+        news = News(run, timeline, timeline.seq, fresh, timeline.apply(fresh))
+        known = [a for a in audiences if (run.pk, a) in self._before]
+        return {(run.pk, audience): self._frames(news, audience) for audience in known if fresh}
 
     def _frames(self, news: News, audience: Audience) -> list[Frame]:
         key = (news.run.pk, audience)
@@ -82,20 +98,23 @@ class Reader:
         timeline = self.timelines.get(run_id)
         if timeline is None:
             timeline = self.timelines[run_id] = Timeline(reading.lines(run))
-        news = News(run, timeline)
+        news = News(run, timeline, after)
         with timezone.override(zone(audience.zone)):
             if (run_id, audience) not in self._before:
                 self._before[run_id, audience] = pages.before_of(news)
-            return timeline.seq, self._missed(news, audience, after)
+            return timeline.seq, self._missed(news, audience)
 
-    def _missed(self, news: News, audience: Audience, after: int) -> list[Frame]:
+    def _missed(self, news: News, audience: Audience) -> list[Frame]:
+        after = news.after
         if after >= news.timeline.seq:
             return []
         if news.timeline.seq - after > pages.MOST_CAUGHT_UP:
             return [{"do": "gap", "topic": f"run:{news.run.public_id}"}]
         news.changed = [step for step in news.timeline.steps if step.last_seq > after]
         steps = sum(1 for step in news.timeline.steps if step.first_seq <= after)
-        news.lines = reading.lines(news.run, after=after) if audience.view == "journal" else []
+        if audience.view == "journal":
+            lines = reading.lines(news.run, after=after)
+            news.lines = [line for line in lines if line.seq <= news.timeline.seq]
         frames, _ = pages.changes(news, audience.view, Before(steps=steps))
         return [frame for frame in frames if frame["do"] != "say"]
 

@@ -97,9 +97,11 @@ def parse(html: str) -> Node:
 
 
 def apply(page: Node, frames: list[dict[str, Any]], reload: Callable[[], Node]) -> None:
-    """What ``live.js`` does with frames; ``reload`` is the page's own GET."""
+    """What ``live.js`` does with a message; ``reload`` is the page's own GET."""
     for frame in frames:
         match frame["do"]:
+            case "news":
+                assert frame["after"] < frame["seq"]
             case "place":
                 _place(page, frame, reload)
             case "stale":

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
-from django.conf import settings
-from django.test import Client
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from agentops.accounts.models import User
-from agentops.asgi import application
 from runs import bell
-from runs.consumers import Console
-from runs.models import Phase, Run, RunStatus
+from runs.models import Phase, RunStatus
 from tests import factories
 from tests.console import browser as browsers
+from tests.console.tabs import PHONE, WIDE, OpenTab, address, is_live
 from tests.factories import TOOL, Story
 
 AXE = Path(__file__).parents[1] / "vendor/axe-core-4.14.1/axe.min.js"
 SHOTS = os.environ.get("AGENTOPS_TEST_SCREENSHOTS")
-WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = [
     pytest.mark.skipif(browsers.program() is None, reason=browsers.WHY_NOT),
@@ -37,70 +27,6 @@ pytestmark = [
     # The server serves files from a thread, as whitenoise does under ASGI.
     pytest.mark.filterwarnings("ignore::Warning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread, which Django takes for async code.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        found = playwright.chromium.launch(executable_path=browsers.program(), args=browsers.FLAGS)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def server(django_db_setup: None, chromium: Browser) -> Iterator[str]:
-    """The web process, in a thread of this one."""
-    config = uvicorn.Config(application, port=0, log_level="error", lifespan="off")
-    web = uvicorn.Server(config)
-    thread = threading.Thread(target=web.run, daemon=True)
-    thread.start()
-    while not web.started:
-        time.sleep(0.01)
-    port = web.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    web.should_exit = web.force_exit = True
-    thread.join(10)
-
-
-OpenTab = Callable[..., Page]
-
-
-@pytest.fixture
-def open_tab(server: str, chromium: Browser, ana: User) -> Iterator[OpenTab]:
-    """Opens tabs in which ana is signed in; fails the test for any error a page reports."""
-    contexts, errors = [], []
-
-    client = Client()
-    client.force_login(ana)
-    name = settings.SESSION_COOKIE_NAME
-    session = client.cookies[name].value
-
-    def opened(
-        path: str = "/runs/", *, signed_in: bool = True, theme: str = "light", size: Any = None
-    ) -> Page:
-        options: dict[str, Any] = {"viewport": size or WIDE, "color_scheme": theme}
-        context = chromium.new_context(base_url=server, timezone_id="Europe/Berlin", **options)
-        contexts.append(context)
-        context.set_default_timeout(8000)
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda said: errors.append(said.text) if _is_ours(said) else None)
-        if signed_in:
-            context.add_cookies([{"name": name, "value": session, "url": server}])
-            tab.goto(path)
-        return tab
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def _is_ours(said: Any) -> bool:
-    """Errors of our pages; a refused socket is reported by the browser itself."""
-    return said.type == "error" and "WebSocket" not in said.text and "404" not in said.text
 
 
 def goes_on(story: Story, number: int) -> None:
@@ -112,15 +38,6 @@ def a_story(owner: User) -> Story:
     story = factories.begun(owner, ago=20, title="Watch me", status=RunStatus.RUNNING)
     story.save()
     return story
-
-
-def address(run: Run) -> str:
-    return f"/runs/{run.public_id}/"
-
-
-def is_live(tab: Page) -> None:
-    expect(tab.locator("#connection-word")).to_have_text("Live")
-    tab.wait_for_timeout(300)
 
 
 def test_a_run_moves_on_in_an_open_tab(open_tab: OpenTab, ana: User) -> None:
@@ -157,36 +74,6 @@ def test_a_list_changes_in_place_and_new_runs_wait_in_a_pill(open_tab: OpenTab, 
     expect(tab.locator(".row-link").first).to_be_focused()
     tab.keyboard.press(".")
     expect(tab.get_by_text("Just begun")).to_be_visible()
-
-
-def test_a_lost_connection_is_said_and_made_up_for(
-    open_tab: OpenTab, ana: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connect, opened = Console.connect, []
-
-    async def noted(self: Console) -> None:
-        opened.append((self, asyncio.get_running_loop()))
-        await connect(self)
-
-    async def refused(self: Console) -> None:
-        self._tasks, self._topics = [], {}
-        await self.close()
-
-    monkeypatch.setattr(Console, "connect", noted)
-    story = a_story(ana)
-    tab = open_tab(address(story.run))
-    is_live(tab)
-    monkeypatch.setattr(Console, "connect", refused)
-    for console, loop in opened:
-        asyncio.run_coroutine_threadsafe(console.close(), loop).result(5)
-    expect(tab.locator("#paused")).to_be_visible(timeout=20_000)
-    expect(tab.locator("#paused")).to_contain_text("Live updates paused")
-    goes_on(story, 1)
-    expect(tab.locator("tbody tr")).to_have_count(2)
-    monkeypatch.setattr(Console, "connect", connect)
-    tab.get_by_role("button", name="Try now").click()
-    expect(tab.locator("#paused")).to_be_hidden()
-    expect(tab.locator("tbody tr")).to_have_count(3)
 
 
 def test_keys_reach_everything(open_tab: OpenTab, ana: User) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -110,12 +111,15 @@ async def test_topics_get_at_most_four_messages_a_second(
     live: Hub, story: Story, watcher: Actor
 ) -> None:
     socket = Subscriber(watcher)
+    began = time.monotonic()
     await live.watch_run(socket, story.run, Audience("UTC", "journal"), after=1)
     for number in range(1, 21):
         await goes_on(story, number, number)
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.4)
-    assert socket._queue.qsize() <= 7
+    # One at once, then four a second, however long a busy machine took for this.
+    assert socket._queue.qsize() <= 1 + 4 * (time.monotonic() - began)
+    assert socket._queue.qsize() < 20
 
 
 async def test_a_stream_is_dense_over_the_border_of_old_and_new(live: Hub, story: Story) -> None:

@@ -91,10 +91,12 @@ class Tab:
         self.page = self.load()
 
     def load(self) -> dom.Node:
-        found = dom.parse(self._client.get(self._address).content.decode()).find("run")
-        assert found is not None
+        page = dom.parse(self._client.get(self._address).content.decode())
         root = dom.Node("#page")
-        root.append(found)
+        for name in ("title", "run"):
+            found = page.find(name)
+            assert found is not None
+            root.append(found)
         return root
 
     def take(self, frames: list[dict[str, Any]]) -> None:
@@ -116,8 +118,8 @@ def test_page_before_plus_event_is_page_reloaded(
         seen = story.seq
         happen(story)
         story.save()
-        _, frames = reader.look({run.pk: seen}, {run.pk: [audience]})
-        tab.take(frames[run.pk, audience])
+        found = reader.look({run.pk: seen}, {run.pk: [audience]})
+        tab.take(found.frames[run.pk, audience])
         kind = story.lines[-1].kind
         assert tab.page.canonical() == tab.load().canonical(), f"after {kind}"
     reader.close()

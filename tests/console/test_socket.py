@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -15,12 +16,14 @@ from agentops.accounts.models import User
 from agentops.asgi import application
 from runs import bell, consumers
 from runs.live.hub import hub
-from runs.models import Phase, RunStatus
+from runs.models import Phase, Run, RunStatus
 from tests import factories
 from tests.console.socket import Frames, Socket, done
 from tests.factories import TOOL, Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# The package offers the function of the same name.
+LIVE_HUB = importlib.import_module("runs.live.hub")
 
 
 def signed_in(user: User) -> SessionStore:
@@ -50,6 +53,10 @@ def goes_on(story: Story, number: int, *, hint: bool = True) -> None:
     story.wait(1).add(f"call#{number}", Phase.OUTCOME, "step.completed", took=1, **TOOL).save()
     if hint:
         bell.hint_now([[story.run.pk, story.seq]])
+
+
+def paused(frames: Frames) -> bool:
+    return any(frame["do"] == "paused" and frame["at"] for frame in frames)
 
 
 def placed(frames: Frames) -> list[str]:
@@ -128,9 +135,11 @@ async def test_a_right_that_is_lost_stops_the_news_at_send(
     await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
     await done(lambda: goes_on(story, 1))
     await tab.until(has('id="e4"'))
-    for watched in hub()._runs.values():
-        watched.run.owner_id = stranger.pk
+    await done(lambda: Run.objects.filter(pk=story.run.pk).update(owner=stranger))
     await done(lambda: goes_on(story, 2))
+    topic = f"run:{story.run.public_id}"
+    assert await tab.frames() == [{"do": "bye", "topic": topic, "code": 4403}]
+    await done(lambda: goes_on(story, 3))
     assert await tab.is_silent(1)
 
 
@@ -199,15 +208,54 @@ async def test_a_list_does_not_tell_of_other_peoples_runs(
     assert await tab.is_silent(1.5)
 
 
-async def test_without_redis_the_hub_looks_every_second(
+async def test_without_redis_the_hub_looks_by_itself_and_says_which_moment_it_shows(
     ana: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(LIVE_HUB, "POLL_WITHOUT_HINTS_SECONDS", 0.5)
     socket = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
     story = await done(lambda: a_run(ana))
     await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
     await done(lambda: goes_on(story, 1, hint=False))
-    assert await socket.until(has('id="e4"'), timeout=3)
+    frames = await socket.until(has('id="e4"'), timeout=3)
+    frames += await socket.until(paused, timeout=3)
+    frames += await socket.until(paused, timeout=3)
+    first, *_, last = [frame["at"] for frame in frames if frame["do"] == "paused"]
+    assert first < last
+    await socket.disconnect()
+    await hub().close()
+
+
+async def test_who_comes_while_pages_are_late_is_told_so(
+    ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    session = await done(lambda: signed_in(ana))
+    story = await done(lambda: a_run(ana))
+    first = await Socket.of(ana, session).opened()
+    await first.say(do="watch", topic=f"run:{story.run.public_id}", after=3)
+    await first.until(paused)
+    second = Socket.of(ana, session)
+    assert await second.connect()
+    assert (await second.frames())[0]["paused"] is True
+    await second.say(do="watch", topic=f"run:{story.run.public_id}", after=3)
+    assert await second.until(paused)
+    for socket in (first, second):
+        await socket.disconnect()
+    await hub().close()
+
+
+async def test_try_now_looks_at_once(ana: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(LIVE_HUB, "POLL_WITHOUT_HINTS_SECONDS", 60)
+    socket = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
+    story = await done(lambda: a_run(ana))
+    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await socket.until(paused)
+    await done(lambda: goes_on(story, 1, hint=False))
+    assert await socket.is_silent(1)
+    await socket.say(do="look")
+    assert await socket.until(has('id="e4"'))
     await socket.disconnect()
     await hub().close()
 
