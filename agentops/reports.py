@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -18,3 +20,9 @@ def files_of(run_id: str) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+
+
+def forget(run_ids: Iterable[str]) -> None:
+    """Delete the reports of runs that are no more; on this machine, where they were written."""
+    for run_id in run_ids:
+        shutil.rmtree(folder_of(run_id), ignore_errors=True)

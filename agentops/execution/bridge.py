@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agentops.execution.keys import Scope, current_scope, named_branch, scope_var
 from agentops.execution.port import Halt, presentable
-from agentops.execution.threads import Job
+from agentops.execution.threads import STOP_GRACE_SECONDS, Job
 from agentops.sdk.errors import Misuse
 from agentops.sdk.steps import Step
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agentops.execution.execution import Execution
 
 R = TypeVar("R")
+# How long the threads of an agent that is over may take to notice.
+LET_GO_SECONDS = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +110,17 @@ class ThreadBridge:
         for cell in list(self._cells):
             cell.give(None, Halt())
         self._cells.clear()
+        self._loop.call_later(LET_GO_SECONDS, self._press, context=self._nobody)
+
+    def _press(self) -> None:
+        """Interrupt what computes on although nobody waits for it; what will not end is lost."""
+        for job in list(self._jobs):
+            job.interrupt()
+        self._loop.call_later(STOP_GRACE_SECONDS, self._abandon, context=self._nobody)
+
+    def _abandon(self) -> None:
+        for job in list(self._jobs):
+            self._x.threads.abandon(job)
 
     def _start(
         self, branch: _Branch, scope: Scope, call: Callable[[], object], then: Callable[[], None]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentops.execution import endings
 from agentops.execution.attempts import Attempts
-from agentops.execution.bridge import ThreadBridge
+from agentops.execution.bridge import LET_GO_SECONDS, ThreadBridge
 from agentops.execution.keys import scope_var
 from agentops.execution.numbering import Numbering
 from agentops.execution.port import (
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 DIVERGENCE_GRACE_SECONDS = 0.1
 # How long an acting ``once`` tool may go on after a cancel before it counts as uncertain.
 ACTING_GRACE_SECONDS = 10.0
-LET_GO_SECONDS = 2.0
 ASKED_SHOWN = 20
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import heapq
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentops.execution import endings
 from agentops.execution.keys import Scope, current_scope, named_branch, running_task
 from agentops.execution.outcomes import Call, Outcome
+from agentops.execution.pauses import Pauses
 from agentops.execution.port import Fenced, Halt, Unstorable, is_ours, presentable
-from agentops.execution.records import Entry, Message, Phase, error_from, error_record
+from agentops.execution.records import Entry, Message, Phase, error_from
 from agentops.execution.waits import Wait, Waits
 from agentops.sdk import codec
-from agentops.sdk.errors import AgentopsError, Missing, Misuse
-from agentops.sdk.ids import new_run_id
-from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step, Work, tool_call
+from agentops.sdk.errors import Missing, Misuse
+from agentops.sdk.steps import AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FAILED_KINDS = frozenset({"step.failed", "event.expired", "child.failed"})
 
 @dataclass(slots=True)
 class Asked:
-    """A step the agent asked for. ``stands_in_for``: the failed tool it is the fallback of."""
+    """A step the agent asked for."""
 
     key: str
     step: Step
@@ -51,12 +51,13 @@ class Stepping:
         self._now = execution.claim.created_at
         self._asked: dict[str, Asked] = {}
         self._answered: set[str] = set()
-        self._recording: set[str] = set()
+        # Outcomes on their way into the journal, in the order of their numbers.
+        self._recording: dict[str, Entry] = {}
         self._held: dict[str, Asked] = {}
-        self._ready: deque[tuple[Asked, Entry, object]] = deque()
+        self._ready: list[tuple[int, Asked, Entry, object]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._patches: dict[str, bool] = {}
-        self._fired: set[str] = set()
+        self._pauses = Pauses(execution)
         self._closed = False
 
     # -- the verbs ----------------------------------------------------------------------------
@@ -163,18 +164,29 @@ class Stepping:
 
     def proceed(self) -> bool:
         """Deliver one outcome, or start what was asked for. False when there is neither."""
-        while self._ready:
-            asked, entry, value = self._ready.popleft()
+        while self._may_deliver():
+            _, asked, entry, value = heapq.heappop(self._ready)
             if not asked.future.done():
                 self._deliver(asked, entry, value)
                 return True
             self._give_back(entry)
-        if not self._held or self._x.port.draining:
+        if self._ready or not self._held or self._x.port.draining:
             return False
         held, self._held = self._held, {}
         for asked in held.values():
             self._start(asked)
         return True
+
+    def _may_deliver(self) -> bool:
+        """Whether the recorded outcome with the lowest number is here.
+
+        One with a lower number may still be on its way; the order of the journal is the order of
+        every replay.
+        """
+        arriving = next(iter(self._recording.values()), None)
+        if not self._ready or arriving is None or not arriving.seq:
+            return bool(self._ready)
+        return self._ready[0][0] < arriving.seq
 
     def _start(self, asked: Asked) -> None:
         task = self._x.start_task(self._work(asked))
@@ -210,17 +222,11 @@ class Stepping:
         if isinstance(step, Work):
             call = Call(asked.key, step, asked.fingerprint)
             return await self._x.attempts.perform(call)
-        if isinstance(step, Sleep):
-            return await self._sleep(asked, step)
-        if isinstance(step, AwaitEvent):
-            return await self._await_event(asked, step)
-        if isinstance(step, Spawn):
-            return await self._spawn(asked, step)
-        return self._await_child(asked, step)
+        return await self._pauses.perform(asked.key, step, asked.fingerprint)
 
     async def _record(self, asked: Asked, outcome: Outcome) -> None:
         if not outcome.recorded:
-            self._recording.add(asked.key)
+            self._recording[asked.key] = outcome.entry
             try:
                 await self._x.numbers.append([outcome.entry])
             except (Fenced, asyncio.CancelledError):
@@ -229,10 +235,10 @@ class Stepping:
                     self._tell_late(asked, outcome)
                 raise
             finally:
-                self._recording.discard(asked.key)
+                del self._recording[asked.key]
         self.recorded += 1
         self.last_progress_at = outcome.entry.at
-        self._ready.append((asked, outcome.entry, outcome.value))
+        heapq.heappush(self._ready, (outcome.entry.seq, asked, outcome.entry, outcome.value))
         self._x.arm()
 
     def _tell_late(self, asked: Asked, outcome: Outcome) -> None:
@@ -309,62 +315,6 @@ class Stepping:
 
     # -- waits --------------------------------------------------------------------------------
 
-    async def _sleep(self, asked: Asked, step: Sleep) -> Outcome | Wait:
-        due = await self._due(asked, step.seconds, "timer.started")
-        if self._is_over(asked, due):
-            return self._outcome(asked, "timer.fired", None)
-        return Wait(asked.key, "timer", due)
-
-    async def _await_event(self, asked: Asked, step: AwaitEvent) -> Outcome | Wait:
-        message = self._x.replay.take_message(step.name)
-        if message is not None:
-            return self._received(asked, "event.received", message)
-        due = await self._due(asked, step.timeout, "event.awaited")
-        if step.timeout is not None and self._is_over(asked, due):
-            text = f"No event “{step.name}” came within {step.timeout:g} s."
-            return self._outcome(asked, "event.expired", error_record("event_timeout", text))
-        return Wait(
-            asked.key, "event", due if step.timeout is not None else None, step.name, step.name
-        )
-
-    def _is_over(self, asked: Asked, due: datetime) -> bool:
-        return asked.key in self._fired or due <= self._x.port.now()
-
-    async def _due(self, asked: Asked, seconds: float | None, kind: str) -> datetime:
-        """When the wait ends; recorded, so that a restart does not begin it anew."""
-        begun = self._x.replay.intent(asked.key)
-        if begun is not None:
-            return datetime.fromisoformat(str((begun.meta or {})["due"]))
-        now = self._x.port.now()
-        due = now + timedelta(seconds=seconds or 0.0)
-        if seconds is None or seconds > self._x.linger_seconds:
-            meta: dict[str, object] = {"type": asked.step.type, "due": due.isoformat()}
-            entry = Entry(asked.key, Phase.INTENT, kind, asked.step.name, now, n=1, meta=meta)
-            self._x.watch(self._x.numbers.append([entry]))
-            self._x.replay.begin(entry)
-        return due
-
-    async def _spawn(self, asked: Asked, step: Spawn) -> Outcome:
-        try:
-            prepared = self._x.port.prepare(step)
-        except AgentopsError as error:
-            return self._outcome(asked, "child.failed", error_record(error.code, str(error)))
-        public_id = new_run_id()
-        outcome = self._outcome(asked, "child.started", public_id)
-        outcome.entry.meta = {"type": "child", "child": public_id}
-        await self._x.numbers.spawn(outcome.entry, prepared, public_id)
-        outcome.recorded = True
-        return outcome
-
-    def _await_child(self, asked: Asked, step: AwaitChild) -> Outcome | Wait:
-        name = f"child:{step.spawn_key}"
-        message = self._x.replay.message(name)
-        if message is None:
-            return Wait(asked.key, "child", None, name, step.name)
-        told = codec.decode(*message.value)
-        kind, value = _child_outcome(told if isinstance(told, dict) else {})
-        return self._outcome(asked, kind, value)
-
     def _wait(self, asked: Asked, wait: Wait) -> None:
         if asked.future.done():
             return
@@ -377,7 +327,7 @@ class Stepping:
 
     def _fire(self, wait: Wait) -> None:
         if self.waits.get(wait.key) is wait:
-            self._fired.add(wait.key)
+            self._pauses.fired.add(wait.key)
             self._wake(wait)
 
     def _wake(self, wait: Wait) -> None:
@@ -395,25 +345,6 @@ class Stepping:
             wait = self.waits.waiting_for(message.name)
             if wait is not None:
                 self._wake(wait)
-
-    def _received(self, asked: Asked, kind: str, message: Message) -> Outcome:
-        outcome = self._outcome(asked, kind, codec.decode(*message.value))
-        outcome.entry.meta = {"type": asked.step.type, "inbox": message.n}
-        return outcome
-
-    def _outcome(self, asked: Asked, kind: str, value: object) -> Outcome:
-        encoded = codec.encode(value)
-        entry = Entry(
-            asked.key,
-            Phase.OUTCOME,
-            kind,
-            asked.step.name,
-            self._x.port.now(),
-            fingerprint=asked.fingerprint,
-            value=encoded,
-            meta={"type": asked.step.type},
-        )
-        return Outcome(entry, codec.as_recorded(value, encoded))
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -464,12 +395,3 @@ def _label(step: Step) -> str:
     if isinstance(step, AwaitEvent):
         return f"event:{step.name}"
     return step.name
-
-
-def _child_outcome(told: dict[str, object]) -> tuple[str, object]:
-    if told.get("status") == "succeeded":
-        return "child.finished", told.get("output")
-    error = told.get("error")
-    message = error.get("message") if isinstance(error, dict) else told.get("stop_reason")
-    text = f"Run {told.get('run')} ended as {told.get('status')}: {message}"
-    return "child.failed", error_record("child_failed", text)

@@ -26,7 +26,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 CALLERS = 8
 # Asking whether runs have ended must cost little beside what is measured.
-FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.005, 0.04
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS, POLLED = 0.005, 0.04, 256
 
 
 class Agentops:
@@ -103,13 +103,17 @@ class Agentops:
 
     async def results(self, ids: Sequence[int]) -> list[Any]:
         """What the runs returned, once all of them have ended."""
-        left = "SELECT EXISTS (SELECT 1 FROM run WHERE id = ANY(%s) AND finished_at IS NULL)"
+        ended = "SELECT id FROM run WHERE id = ANY(%s) AND finished_at IS NOT NULL"
         found = "SELECT run_id, output_codec, output FROM run_payload WHERE run_id = ANY(%s)"
-        pause = FIRST_POLL_SECONDS
+        pause, left = FIRST_POLL_SECONDS, list(ids)
         with psycopg.connect(self._url, autocommit=True) as connection:
-            while connection.execute(left, [list(ids)], prepare=True).fetchone() != (False,):
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, LAST_POLL_SECONDS)
+            while left:
+                asked = left[:POLLED]
+                done = {row[0] for row in connection.execute(ended, [asked], prepare=True)}
+                left = [n for n in asked if n not in done] + left[POLLED:]
+                if len(done) < len(asked):
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, LAST_POLL_SECONDS)
             rows = connection.execute(found, [list(ids)]).fetchall()
         outputs = {
             run: codec.decode(how, bytes(data)) for run, how, data in rows if how is not None
@@ -121,7 +125,7 @@ class Agentops:
             lambda: Journal.objects.filter(phase=Phase.OUTCOME.value, kind="step.completed").count()
         )
 
-    async def suspend(self, count: int) -> None:
+    async def suspend(self, count: int, first: int = 0) -> None:
         self._waiting = await self.start_all("bench-wait", [{}] * count)
         query = "SELECT count(*) FROM run WHERE status = 'waiting' AND waiting_for = 'event'"
         while self._scalar(query) < count:

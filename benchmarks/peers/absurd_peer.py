@@ -128,16 +128,17 @@ class Absurd:
         assert row is not None
         return int(row[0])
 
-    async def suspend(self, count: int) -> None:
+    async def suspend(self, count: int, first: int = 0) -> None:
+        self._first = first
         self._waiting = [
             (await self._client.spawn("wait", {"event": f"go-{n}"}, queue=QUEUE))["task_id"]
-            for n in range(count)
+            for n in range(first, first + count)
         ]
         while await self._scalar(f"SELECT count(*) FROM absurd.w_{QUEUE}") < count:
             await asyncio.sleep(0.1)
 
     async def wake(self) -> int:
-        for n in range(len(self._waiting)):
+        for n in range(self._first, self._first + len(self._waiting)):
             await self._client.emit_event(f"go-{n}", "go", queue_name=QUEUE)
         await self._until_completed(len(self._waiting), self._waiting)
         return len(self._waiting)

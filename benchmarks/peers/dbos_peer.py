@@ -98,12 +98,12 @@ class Dbos:
         assert row is not None
         return int(row[0])
 
-    async def suspend(self, count: int) -> None:
+    async def suspend(self, count: int, first: int = 0) -> None:
         self._handles = []
-        for n in range(count):
+        for n in range(first, first + count):
             with SetWorkflowID(f"wait-{n}"):
                 self._handles.append(await DBOS.start_workflow_async(wait_for_message))
-        while waiting < count:
+        while waiting < first + count:
             await asyncio.sleep(0.05)
 
     async def wake(self) -> int:

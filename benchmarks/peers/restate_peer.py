@@ -162,16 +162,16 @@ class Restate:
             )
         return int(answer.raise_for_status().json()["rows"][0]["n"])
 
-    async def suspend(self, count: int) -> None:
-        self._waiting = count
-        for n in range(count):
+    async def suspend(self, count: int, first: int = 0) -> None:
+        self._waiting = range(first, first + count)
+        for n in self._waiting:
             await http.post(f"{self._ingress}/Wait/wait-{n}/main/send", None)
         while await self._count("sys_invocation WHERE status = 'suspended'") < count:
             await asyncio.sleep(0.5)
 
     async def wake(self) -> int:
         gate = asyncio.Semaphore(64)
-        return sum(await asyncio.gather(*(self._wake_one(gate, n) for n in range(self._waiting))))
+        return sum(await asyncio.gather(*(self._wake_one(gate, n) for n in self._waiting)))
 
     async def _wake_one(self, gate: asyncio.Semaphore, n: int) -> bool:
         async with gate:

@@ -41,8 +41,11 @@ class System(Protocol):
     async def recorded(self) -> int | None:
         """Durable step records so far; ``None`` when the system cannot tell."""
 
-    async def suspend(self, count: int) -> None:
-        """Starts runs that wait for a message; returns when all of them wait."""
+    async def suspend(self, count: int, first: int = 0) -> None:
+        """Starts runs that wait for a message; returns when all of them wait.
+
+        They are named by numbers from ``first`` on, where a system wants names.
+        """
 
     async def wake(self) -> int:
         """Sends every waiting run its message and returns how many then finished."""

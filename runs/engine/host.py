@@ -28,6 +28,7 @@ from agentops.execution.threads import Job, Threads
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
+from runs.engine import statements
 from runs.engine.batches import Closing, Parting
 from runs.engine.breakers import Breakers
 from runs.engine.claims import Claims, Unreadable
@@ -42,8 +43,10 @@ from runs.engine.writer import Writer
 log = structlog.get_logger(__name__)
 
 ANNOUNCE_AFTER_SECONDS = 0.25
-# A run whose agent or version this worker lacks is offered again after so long, give or take.
+# A run whose agent or version this worker lacks is offered again after so long, give or take; each
+# time twice as long. A worker that knows the agent offers it again when it starts.
 DEFER_SECONDS = 15.0
+LONGEST_DEFER_SECONDS = 15 * 60.0
 EXIT_GRACE_SECONDS = 5.0
 CLAIM_BATCH = 64
 # Something due whose row somebody else holds is tried again after so long.
@@ -203,7 +206,7 @@ class Host:
                 parked = Suspended("operator", "payload", None, claim.signal_seq)
                 await self._part(claim, parked, None)
             elif agent is None:
-                await self._defer(claim)
+                await self._defer(claim, history)
             else:
                 await self._run(agent, claim, history)
         except Exception:
@@ -235,12 +238,11 @@ class Host:
             return None
         return agent
 
-    async def _defer(self, claim: Claim) -> None:
+    async def _defer(self, claim: Claim, history: History) -> None:
         """This worker lacks the agent, or the version the run is pinned to: others may have it."""
-        again = self.keeper.now() + timedelta(
-            seconds=DEFER_SECONDS * self._chance.uniform(0.5, 1.5)
-        )
-        detail = f"no worker with {claim.agent} {claim.agent_version}".strip()
+        seconds = min(LONGEST_DEFER_SECONDS, DEFER_SECONDS * 2 ** _deferrals(history))
+        again = self.keeper.now() + timedelta(seconds=seconds * self._chance.uniform(0.5, 1.5))
+        detail = f"{statements.LACKING}{claim.agent} {claim.agent_version}".strip()
         await self._part(claim, Suspended("timer", detail, again, claim.signal_seq), None)
 
     # -- storing how it ended -----------------------------------------------------------------
@@ -418,3 +420,14 @@ class Host:
 def _report_turn(job: Job) -> None:
     if job.error is not None:
         log.warning("turn.not_started", error=repr(job.error))
+
+
+def _deferrals(history: History) -> int:
+    """How often in a row, up to now, no worker had the agent of this run."""
+    times = 0
+    for entry in reversed(history.entries):
+        detail = str((entry.meta or {}).get("detail", ""))
+        if entry.kind != "run.waiting" or not detail.startswith(statements.LACKING):
+            break
+        times += 1
+    return min(times, 16)

@@ -27,6 +27,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from agentops.execution.records import Claim, Entry, Message
 from agentops.sdk import codec
+from agentops.sdk.catalog import catalog
 from runs.engine import statements
 from runs.engine.options import Options
 
@@ -190,6 +191,8 @@ class Keeper(threading.Thread):
         self._anchor = (row[1], time.monotonic())
         self._kept(row[1])
         log.info("worker.registered", worker=self.worker, queues=list(o.queues))
+        agents = [agent.name for agent in catalog().agents()]
+        self._query(statements.OFFER_AGAIN, list(o.queues), agents)
         if self._look_at_neighbours():
             o.sweep()
 

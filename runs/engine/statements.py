@@ -308,6 +308,16 @@ UPDATE worker SET heartbeat_at = clock_timestamp(), state = $2
  WHERE id = $1 AND state IN ('alive', 'draining') RETURNING clock_timestamp()
 """
 
+# How a run begins to say why it waits when no worker that took it has its agent.
+LACKING = "no worker with "
+
+# A worker that has these agents is here: what waited for one need not wait any longer.
+OFFER_AGAIN = f"""
+UPDATE run SET ready_at = clock_timestamp()
+ WHERE status = 'waiting' AND ready_at > clock_timestamp() AND waiting_for = 'timer'
+   AND starts_with(waiting_detail, '{LACKING}') AND queue = ANY($1) AND agent = ANY($2)
+"""
+
 DEPART = """
 UPDATE worker SET state = 'dead', exited_at = clock_timestamp() WHERE id = $1 AND exited_at IS NULL
 """

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection as django_connection
 from psycopg.rows import tuple_row
 
+from agentops import reports
 from runs import bell
 from runs.engine import store
 from runs.models import StopReason
@@ -123,11 +124,12 @@ class _Sweep:
 
     def _forget(self) -> None:
         days = settings.AGENTOPS_RETENTION_DAYS
-        runs = self._duty(lambda cursor: store.forget_runs(cursor, days=days))
+        runs = self._duty(lambda cursor: store.forget_runs(cursor, days=days)) or []
+        reports.forget(runs)
         self._duty(lambda cursor: store.forget_conversations(cursor, days=days))
         blobs = self._duty(store.collect_blobs)
         self._duty(lambda cursor: store.forget_workers(cursor, days=days))
-        self._found.forgotten_runs, self._found.forgotten_blobs = runs or 0, blobs or 0
+        self._found.forgotten_runs, self._found.forgotten_blobs = len(runs), blobs or 0
 
     def _ring(self) -> None:
         late = self._duty(store.due) or {}

@@ -129,10 +129,10 @@ class Run(models.Model):
     )
     parent_key = models.TextField(blank=True, db_default="", db_collation="C")
     root = models.ForeignKey(
-        "self", null=True, on_delete=models.PROTECT, related_name="descendants"
+        "self", null=True, on_delete=models.PROTECT, related_name="descendants", db_index=False
     )
     forked_from = models.ForeignKey(
-        "self", null=True, on_delete=models.SET_NULL, related_name="forks"
+        "self", null=True, on_delete=models.SET_NULL, related_name="forks", db_index=False
     )
     forked_at_seq = models.IntegerField(null=True)
 
@@ -176,6 +176,11 @@ class Run(models.Model):
             # Retention.
             models.Index(
                 "finished_at", name="run_finished", condition=Q(finished_at__isnull=False)
+            ),
+            # Families. Most runs have none, and each index costs every change of a run's status.
+            models.Index("root", name="run_by_root", condition=Q(root__isnull=False)),
+            models.Index(
+                "forked_from", name="run_by_source", condition=Q(forked_from__isnull=False)
             ),
             # Lists: newest first, by status, by agent, by owner.
             models.Index(F("created_at").desc(), F("id").desc(), name="run_newest"),

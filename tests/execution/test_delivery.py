@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Sequence
 
 import pytest
 
-from agentops import RunContext, SyncRunContext, agent, tool
-from agentops.testing import Journal, run
+from agentops import RunContext, SyncRunContext, agent, testing, tool
+from agentops.execution.records import Claim, Entry, Phase
+from agentops.sdk import codec
+from agentops.testing import Journal, MemoryPort, run
 
 
 @tool(effect="read")
@@ -157,3 +161,46 @@ def test_time_and_chance_are_the_same_on_every_replay() -> None:
     assert isinstance(once.output, list)
     assert once.output[0] < once.output[1]
     assert once.output[2] != once.output[3]
+
+
+class LatePort(MemoryPort):
+    """A journal that says of its rows in any order that they are durable."""
+
+    chance: random.Random
+
+    def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        written = super().append(claim, entries)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(
+            self.chance.uniform(0, 0.01), lambda: told.set_result(written.result())
+        )
+        return told
+
+
+@agent
+async def as_they_come(ctx: RunContext, count: int) -> list[object]:
+    pending = {asyncio.ensure_future(ctx.call(after, 0, n)) for n in range(count)}
+    order: list[object] = []
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        order += [task.result() for task in done]
+    return order
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_live_delivery_follows_the_numbers_whatever_is_durable_first(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LatePort, "chance", random.Random(seed), raising=False)
+    monkeypatch.setattr(testing, "MemoryPort", LatePort)
+    live = run(as_they_come, {"count": 12})
+    monkeypatch.undo()
+
+    again = run(as_they_come, {"count": 12}, journal=live.journal)
+
+    numbered = [
+        codec.decode(*entry.value)
+        for entry in sorted(live.journal.entries, key=lambda entry: entry.seq)
+        if entry.phase is Phase.OUTCOME and entry.value
+    ]
+    assert live.output == again.output == numbered

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from agentops import reports
 from agentops.accounts.models import User
 from runs import services
 from runs.engine import store
@@ -202,7 +203,11 @@ def test_old_runs_go_with_everything_they_had(owner: User, worker: FakeWorker) -
     fork = services.fork_run(run=old, at_seq=1, actor="olga", owner=owner).run
     long_ago = timezone.now() - timedelta(days=91)
     Run.objects.filter(pk=old.pk).update(finished_at=long_ago)
+    for run in (old, young):
+        reports.folder_of(run.public_id).mkdir(parents=True)
     assert sweeping().forgotten_runs == 1
+    assert not reports.folder_of(old.public_id).exists()
+    assert reports.folder_of(young.public_id).exists()
     assert not Run.objects.filter(pk=old.pk).exists()
     assert not Journal.objects.filter(run_id=old.pk).exists()
     assert not RunPayload.objects.filter(run_id=old.pk).exists()

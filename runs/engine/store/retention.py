@@ -32,14 +32,14 @@ WITH doomed AS MATERIALIZED (
     UPDATE run SET forked_from_id = NULL FROM doomed d
      WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
 )
-DELETE FROM run USING doomed d WHERE run.id = d.id
+DELETE FROM run USING doomed d WHERE run.id = d.id RETURNING run.public_id
 """
 
 
-def forget_runs(cursor: Cursor, *, days: int, batch: int = 500) -> int:
-    """Delete a batch of runs that ended more than ``days`` days ago. Returns how many went."""
+def forget_runs(cursor: Cursor, *, days: int, batch: int = 500) -> list[str]:
+    """Delete a batch of runs that ended more than ``days`` days ago. Returns which ones went."""
     cursor.execute(_FORGET, {"days": days, "batch": batch})
-    return cursor.rowcount
+    return [row[0] for row in cursor.fetchall()]
 
 
 _FORGET_CONVERSATIONS = """

@@ -11,8 +11,9 @@ from django.utils import timezone
 from agentops.sdk.codec import decode
 from runs import services
 from runs.engine.history import _stored
-from runs.engine.host import Host
+from runs.engine.host import DEFER_SECONDS, Host
 from runs.models import Journal, Run, RunPayload, Worker
+from tests import factories
 from tests.runs.engine import agents
 from tests.runs.engine.conftest import cut_connections, ended, eventually, kinds, stands_at, start
 
@@ -245,6 +246,33 @@ def test_a_run_whose_agent_nobody_here_knows_waits(host: Host) -> None:
 
     stands_at(run, "waiting", "timer")
     assert "no worker with elsewhere" in run.waiting_detail
+
+
+def test_a_run_without_an_agent_is_offered_ever_more_seldom(host: Host) -> None:
+    run = factories.run(agent="elsewhere", queue="default")
+    waits = []
+    for _ in range(4):
+        stands_at(run, "waiting", "timer")
+        assert run.ready_at is not None
+        waits.append((run.ready_at - run.status_at).total_seconds())
+        Run.objects.filter(pk=run.pk).update(
+            status="queued", waiting_for="", ready_at=timezone.now()
+        )
+        host.ring()
+        eventually(lambda: Journal.objects.filter(run=run, kind="run.waiting").count() > len(waits))
+    for n, seconds in enumerate(waits):
+        assert 0.45 <= seconds / (DEFER_SECONDS * 2**n) <= 1.55
+
+
+def test_a_worker_that_knows_the_agent_takes_what_waited_for_one(host: Host) -> None:
+    waits = factories.run(
+        agent="counts", queue="default", status="waiting", waiting_for="timer",
+        waiting_detail="no worker with counts", ready_at=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+    host.keeper.register()
+    waits.refresh_from_db()
+    assert waits.ready_at is not None
+    assert waits.ready_at <= timezone.now()
 
 
 def test_an_input_nobody_can_read_parks_its_run_only(host: Host) -> None:
