@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agentops.accounts import passwords, tokens
-from agentops.accounts.access import authorize_person
+from agentops.accounts.access import NotFound, authorize_person
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import LONGEST_NAME, ApiToken, User
 from agentops.accounts.roles import USUAL_SCOPES, Scope
@@ -131,7 +131,7 @@ class TokenDetail(APIView):
         """Revoke a token of yours; a token may revoke itself. What was made with it goes too."""
         caller = actor_of(request)
         if caller.token is not None and caller.token.public_id != public_id:
-            authorize_person(caller)
+            raise NotFound("There is no such token; a token sees itself alone.")
         holder = caller.service or caller.user
         tokens.revoke_token(user=holder, public_id=public_id, revoked_by=caller.name)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,90 @@
+"""Two people in two teams, with something of everything, and what betrays the one to the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.apps import apps
+from django.db.models import Model
+from django.test import Client
+from django.utils import timezone
+
+from agentops.accounts import delegations
+from agentops.accounts.models import ApiToken, Team, User
+from agentops.accounts.roles import Role
+from runs import conversations
+from runs.models import Run
+from tests import factories
+from tests.people import person, token
+
+# Everything but looking after the whole installation.
+ROLES = set(Role) - {Role.ADMINISTRATOR, Role.AUDITOR}
+_ID = re.compile(r"\b(?:run|conv|tok|dlg|bulk|view)_[0-9a-z]{20}\b")
+
+
+@dataclass
+class Household:
+    """A person and all that is theirs."""
+
+    person: User
+    team: Team
+    canary: str
+    secret: str = ""
+    ids: set[str] = field(default_factory=set)
+
+    @property
+    def marks(self) -> set[str]:
+        """What nobody else may ever be shown."""
+        return {*self.ids, self.canary}
+
+    def session(self) -> Client:
+        """A browser in which they are signed in."""
+        client = Client()
+        client.force_login(self.person)
+        return client
+
+    def app(self) -> Client:
+        """A program with a token of theirs for everything."""
+        return Client(headers={"authorization": f"Bearer {self.secret}"})
+
+
+def household(name: str) -> Household:
+    """A person in a team of their own, with runs that differ, a conversation and tokens."""
+    canary = f"canary of {name}"
+    team = Team.objects.create(name=f"{canary}: team")
+    owner = person(name, *ROLES, team=team)
+    made = Household(owner, team, canary, token(owner))
+    for run in (factories.uncertain(owner), factories.running(owner), factories.succeeded(owner)):
+        Run.objects.filter(pk=run.pk).update(title=f"{canary}: {run.title}", team=team)
+    talk = conversations.begin(
+        agent="anything", owner=owner, started_by=name, title=canary
+    ).conversation
+    conversations.post_message(conversation=talk, content=canary, sender=name)
+    service = person(f"service-of-{name}")
+    User.objects.filter(pk=service.pk).update(is_service=True)
+    delegations.give(person=owner, service=service.username, days=1, now=timezone.now())
+    ApiToken.objects.filter(user=owner).update(name=canary, expiry=timezone.now() + timedelta(1))
+    made.ids = set(ids_of(owner))
+    return made
+
+
+def ids_of(owner: User) -> Iterator[str]:
+    """The public ids of all that belongs to a person, whatever models there are."""
+    for model in apps.get_models():
+        names = {f.name for f in model._meta.get_fields()}
+        if "public_id" in names:
+            for field_name in names & {"owner", "user", "person"}:
+                yield from _public_ids(model, field_name, owner)
+
+
+def _public_ids(model: type[Model], field_name: str, owner: User) -> Iterator[str]:
+    rows = model._default_manager.filter(**{field_name: owner})
+    yield from rows.values_list("public_id", flat=True)
+
+
+def found_in(text: str) -> set[str]:
+    """The public ids that a page or an answer shows."""
+    return set(_ID.findall(text))
