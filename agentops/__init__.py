@@ -24,6 +24,7 @@ from agentops.sdk.errors import (
 )
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import Effect, Tool, Verified, tool
+from agentops.sdk.turns import Turn
 
 __all__ = [
     "AgentDefinition",
@@ -48,6 +49,7 @@ __all__ = [
     "Tool",
     "ToolContext",
     "ToolError",
+    "Turn",
     "UnknownAgent",
     "Verified",
     "agent",

@@ -26,6 +26,7 @@ from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.steps import Spawn, Work
+from agentops.sdk.turns import Turn
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CLAIMS = 10_000
@@ -41,6 +42,8 @@ class Journal:
     epoch: int = 0
     now: datetime = BEGINNING
     version: str = ""
+    turns: list[Turn] = field(default_factory=list)
+    streamed: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def send(self, name: str, value: object = None) -> None:
         """Send an event to the run."""
@@ -67,6 +70,11 @@ class Result:
     detail: str
     degraded: tuple[str, ...]
     journal: Journal
+
+    @property
+    def streamed(self) -> dict[str, str]:
+        """What each step showed with ``ctx.stream``, in its last attempt that showed anything."""
+        return {key: text for key, (_, text) in self.journal.streamed.items()}
 
 
 class MemoryPort:
@@ -125,6 +133,17 @@ class MemoryPort:
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         return work.fn(*args, **work.kwargs)
 
+    def stream(self, claim: Claim, key: str, attempt: int, text: str) -> None:
+        known, before = self.journal.streamed.get(key, (attempt, ""))
+        if known <= attempt:
+            self.journal.streamed[key] = attempt, (before if known == attempt else "") + text
+
+    def shown(self, claim: Claim, key: str) -> None:
+        """What was shown is kept for the test to look at."""
+
+    def turns(self, claim: Claim, last: int) -> list[Turn]:
+        return self.journal.turns[-last:]
+
     def blocked(self, target: str) -> float:
         return 0.0
 
@@ -154,16 +173,18 @@ def run(
     events: dict[str, object] | None = None,
     children: Callable[[str, object], object] | None = None,
     crash_after: int | None = None,
+    turns: Sequence[Turn] = (),
 ) -> Result:
     """Run ``agent`` until it ends or waits for something nobody gives it.
 
     Time jumps to the end of each wait. ``events`` are sent when the run first waits for an event.
     ``children(agent name, input)`` stands for the runs it starts. ``crash_after`` makes the worker
     die without a word after so many recorded rows; call again with the result's ``journal`` to
-    see the run go on. Raises InvalidInput when the input does not fit.
+    see the run go on. ``turns`` are what was said before in its conversation. Raises InvalidInput
+    when the input does not fit.
     """
     agent.validate_input(input)
-    state = journal or Journal(version=agent.version)
+    state = journal or Journal(version=agent.version, turns=list(turns))
     with asyncio.Runner(loop_factory=QuietLoop) as runner:
         return runner.run(_drive(agent, input, state, events or {}, children, crash_after))
 

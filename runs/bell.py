@@ -16,6 +16,8 @@ from runs.circuit import Circuit
 
 TASK = "runs.ring"
 HINTS = "agentops.hints"
+# Followed by the public id of a run or conversation: what is said in passing about it.
+ASIDE = "agentops.aside."
 # A bell older than this wakes nobody for anything; a backlog of them dies by itself.
 EXPIRES_SECONDS = 300
 _PATIENCE_SECONDS = 0.5
@@ -71,6 +73,19 @@ def hint_now(news: list[list[int]]) -> None:
 
 
 _news = Burst(hint_now, seconds=GATHER_SECONDS)
+
+
+def stir(*, conversation: str) -> None:
+    """After commit, tell watchers that something was said here, or somebody has their turn."""
+    transaction.on_commit(functools.partial(_stirred.add, [conversation]), robust=True)
+
+
+def _stir_each(conversations: list[str]) -> None:
+    for public_id in dict.fromkeys(conversations):
+        hints.call(functools.partial(_redis().publish, ASIDE + public_id, ""))
+
+
+_stirred = Burst(_stir_each, seconds=GATHER_SECONDS)
 
 
 @functools.cache

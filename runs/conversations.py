@@ -16,7 +16,7 @@ from agentops.sdk.catalog import catalog
 from agentops.sdk.codec import Encoded, digest, encode
 from agentops.sdk.errors import AgentopsError
 from agentops.sdk.ids import new_conversation_id
-from runs import services, turns
+from runs import bell, services, turns
 from runs.engine import store
 from runs.models import Conversation, Message, Run, StopReason
 
@@ -220,6 +220,7 @@ def _admit(
     if live is not None and on_conflict is OnConflict.INTERRUPT:
         _interrupt(cursor, live, message, by_operator=by_operator)
     turns.take_turn(cursor, conversation)
+    bell.stir(conversation=conversation.public_id)
 
 
 def _touch(conversation: Conversation, message: Message) -> None:

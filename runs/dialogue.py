@@ -10,7 +10,8 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 
 from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
-from runs.models import Conversation, Message, Run
+from agentops.sdk.turns import Turn
+from runs.models import Conversation, Journal, Message, Run
 from runs.turns import text_of
 from runs.values import Stored, load_all
 
@@ -104,9 +105,49 @@ def turns(
     return _said(newest[::-1])
 
 
+def turn(*, conversation: Conversation, number: int) -> Said | None:
+    """One turn as it stands; None if it has not come."""
+    row = _with_runs(conversation).filter(turn=number).first()
+    return None if row is None else _said([row])[0]
+
+
+def is_idle(conversation: Conversation) -> bool:
+    """Whether no run is live and no message waits for its turn."""
+    line = Message.objects.filter(conversation=conversation, run__isnull=True)
+    return not line.exists() and live_run(conversation) is None
+
+
+def events_left(run: Run, after: int) -> bool:
+    """Whether the journal of ``run`` goes on after event ``after``."""
+    return Journal.objects.filter(run=run, seq__gt=after).exists()
+
+
 def run_of_turn(conversation_id: int, turn: int) -> Run | None:
     """The run that has this turn; None if it has not come."""
     return Run.objects.filter(message__conversation=conversation_id, message__turn=turn).first()
+
+
+def earlier(*, run_id: int, last: int) -> list[Turn]:
+    """Up to ``last`` turns before the one ``run_id`` belongs to, oldest first.
+
+    A run that another one started, or a fork, belongs to the turn it came from.
+    """
+    message = _message_behind(run_id)
+    if message is None:
+        return []
+    before = turns(conversation=message.conversation, before=message.turn, limit=last)
+    return [Turn(said.content, said.output, said.status, said.message.at) for said in before]
+
+
+def _message_behind(run_id: int) -> Message | None:
+    above: int | None = run_id
+    while above is not None:
+        message = Message.objects.select_related("conversation").filter(run=above).first()
+        if message is not None:
+            return message
+        run = Run.objects.only("parent_id", "forked_from_id").filter(pk=above).first()
+        above = (run.parent_id or run.forked_from_id) if run else None
+    return None
 
 
 def one(message: Message) -> Said:

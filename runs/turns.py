@@ -83,6 +83,7 @@ def take_turn(cursor: store.Cursor, conversation: Conversation) -> Run | None:
     )
     bell.ring(queue=run.queue)
     bell.hint([(run.pk, 1)])
+    bell.stir(conversation=conversation.public_id)
     return run
 
 

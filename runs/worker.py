@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from runs import bell, services, turns
+from agentops.sdk.turns import Turn
+from runs import bell, dialogue, services, turns
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import sweep_from_django
@@ -52,6 +53,7 @@ def options() -> Options:
         signal=_signal,
         sweep=sweep,
         ended=_ended,
+        turns=_turns,
     )
 
 
@@ -78,6 +80,10 @@ def _signal(run_id: int, name: str, told: object, sender: str) -> None:
 
 def _ended(conversation_id: int) -> None:
     turns.advance(conversation_id=conversation_id)
+
+
+def _turns(run_id: int, last: int) -> list[Turn]:
+    return dialogue.earlier(run_id=run_id, last=last)
 
 
 @signals.worker_init.connect

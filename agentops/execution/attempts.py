@@ -46,6 +46,7 @@ class Attempts:
         self._chance = Random(f"{claim.public_id}/{claim.epoch}")  # noqa: S311 - jitter
         self.flights: dict[str, Flight] = {}
         self.unwanted: set[str] = set()
+        self._shown: set[str] = set()
         self.retries = 0
 
     async def perform(self, call: Call) -> Outcome | Wait:
@@ -108,6 +109,14 @@ class Attempts:
             return await self._act(call, flight)
         finally:
             del self.flights[call.key]
+            if call.key in self._shown:
+                self._shown.discard(call.key)
+                self._port.shown(self._claim, call.key)
+
+    def _show(self, key: str, n: int, text: str) -> None:
+        """Attempt ``n`` shows text, from whatever thread it runs in."""
+        self._shown.add(key)
+        self._port.stream(self._claim, key, n, text)
 
     async def _act(self, call: Call, flight: Flight) -> Outcome | Wait | Failure:
         fault("effect.before", call.work.name)
@@ -131,9 +140,9 @@ class Attempts:
     async def _run(self, call: Call, flight: Flight) -> object:
         """Run author code where it belongs: loop, thread, process or transaction."""
         work = call.work
-        context = context_of(self._claim, call.key, flight.n, work.timeout)
-        wants = work.tool is not None and work.tool.takes_context
-        args = (context, *work.args) if wants else work.args
+        sink = functools.partial(self._show, call.key, flight.n)
+        context = context_of(self._claim, call.key, flight.n, work.timeout, sink)
+        args = (context, *work.args) if work.takes_context else work.args
         if work.tool is not None and work.tool.isolation:
             return await self._port.in_process(work, args, work.timeout)
         if work.effect is Effect.TRANSACTIONAL:

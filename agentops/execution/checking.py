@@ -20,6 +20,7 @@ from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.steps import Spawn, Work
+from agentops.sdk.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class _Onlooker:
 
     def report(self, target: str, *, worked: bool) -> None:
         """Nothing is called, so nothing is learned."""
+
+    def stream(self, claim: Claim, key: str, attempt: int, text: str) -> None:
+        self._refuse()
+
+    def shown(self, claim: Claim, key: str) -> None:
+        self._refuse()
+
+    def turns(self, claim: Claim, last: int) -> list[Turn]:
+        self._refuse()
 
     def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
         self.told += entries

@@ -146,7 +146,9 @@ class Effects:
         return await self._threads.run(plain, timeout=VERIFY_TIMEOUT_SECONDS, give_up=lambda: None)
 
 
-def context_of(claim: Claim, key: str, n: int, seconds: float) -> ToolContext:
-    """What attempt ``n`` of a step may know about its call."""
+def context_of(
+    claim: Claim, key: str, n: int, seconds: float, sink: Callable[[str], None] | None = None
+) -> ToolContext:
+    """What attempt ``n`` of a step may know about its call, and where its text goes."""
     deadline = time.monotonic() + seconds
-    return ToolContext(run_id=claim.public_id, key=key, attempt=n, deadline=deadline)
+    return ToolContext(run_id=claim.public_id, key=key, attempt=n, deadline=deadline, sink=sink)

@@ -12,6 +12,7 @@ from agentops.execution.records import Claim, Entry
 from agentops.sdk.codec import Encoded
 from agentops.sdk.errors import Misuse
 from agentops.sdk.steps import Spawn, Work
+from agentops.sdk.turns import Turn
 
 
 class Fenced(BaseException):
@@ -100,6 +101,15 @@ class Port(Protocol):
 
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         """Run a function in a process that is killed at the timeout."""
+
+    def stream(self, claim: Claim, key: str, attempt: int, text: str) -> None:
+        """Show ``text`` of an attempt to whoever watches. From any thread; never waits or fails."""
+
+    def shown(self, claim: Claim, key: str) -> None:
+        """The attempt that showed text has ended."""
+
+    def turns(self, claim: Claim, last: int) -> list[Turn]:
+        """Up to ``last`` turns before this run in its conversation; called in a thread."""
 
     def blocked(self, target: str) -> float:
         """Seconds for which ``target`` is not to be called, because it failed again and again."""

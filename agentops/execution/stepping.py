@@ -20,6 +20,7 @@ from agentops.sdk import codec
 from agentops.sdk.errors import Missing, Misuse
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
+from agentops.sdk.turns import Turn
 
 if TYPE_CHECKING:
     from agentops.execution.execution import Execution
@@ -98,6 +99,10 @@ class Stepping:
     def progress(self, text: str, fraction: float | None) -> None:
         if self._x.live:
             self._x.tell_progress(text, fraction)
+
+    def turns(self, last: int) -> list[Turn]:
+        """Read in a thread, as the work of a step."""
+        return self._x.port.turns(self._x.claim, last)
 
     def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
         return named_branch(self.root, running_task(), name)

@@ -15,6 +15,7 @@ from agentops.sdk import steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.errors import Misuse
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
+from agentops.sdk.turns import Turn
 
 R = TypeVar("R")
 
@@ -29,6 +30,7 @@ class Backend(Protocol):
     def seed(self, name: str) -> str: ...
     def patched(self, id: str) -> bool: ...
     def progress(self, text: str, fraction: float | None) -> None: ...
+    def turns(self, last: int) -> list[Turn]: ...
     def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
 
 
@@ -133,6 +135,14 @@ class RunContext:
         what = steps.spawn(agent, input, title=title, queue=queue, id=id)
         key, started = self._backend.ask(what)
         return ChildRun(str(await started), key, what.agent, self._backend)
+
+    def conversation(self, *, last: int = 20) -> Awaitable[list[Turn]]:
+        """The turns before this one, oldest first; none outside of a conversation.
+
+        Recorded with this run, so that a replay sees the same whatever happens to the others.
+        """
+        work = steps.conversation(self._backend.turns, last)
+        return cast("Awaitable[list[Turn]]", self._backend.ask(work)[1])
 
     async def gather(self, *awaitables: Awaitable[object]) -> list[object]:
         """Wait for all; results in the order given. The first error is raised."""
@@ -279,6 +289,11 @@ class SyncRunContext:
         key, public_id = self._bridge.ask(what)
         return SyncChildRun(str(public_id), key, what.agent, self._bridge)
 
+    def conversation(self, *, last: int = 20) -> list[Turn]:
+        """The turns before this one; see :meth:`RunContext.conversation`."""
+        work = steps.conversation(self._bridge.backend.turns, last)
+        return cast("list[Turn]", self._bridge.ask(work)[1])
+
     def parallel(self, branches: Sequence[Callable[[SyncRunContext], object]]) -> list[object]:
         """Run the branches at once, each in a thread of its own; results in the order given."""
         return self._bridge.parallel([_bound(branch, self) for branch in branches])
@@ -325,11 +340,20 @@ def _bound(
 class ToolContext:
     """What a tool may know about the call it serves."""
 
-    def __init__(self, *, run_id: str, key: str, attempt: int, deadline: float) -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        key: str,
+        attempt: int,
+        deadline: float,
+        sink: Callable[[str], None] | None = None,
+    ) -> None:
         self.run_id = run_id
         self.key = key
         self.attempt = attempt
         self.deadline = deadline
+        self._sink = sink
         # A flag is enough: nobody waits for it, and one is made for every attempt.
         self._stopped = False
 
@@ -342,6 +366,18 @@ class ToolContext:
     def idempotency_key(self) -> str:
         """The same on every attempt and replay of this call; hand it to the other side."""
         return f"{self.run_id}/{self.key}"
+
+    def stream(self, text: str) -> None:
+        """Show people ``text`` as it is produced, after what was shown of this attempt before.
+
+        It passes beside the journal: nothing waits for it, it may be lost, and what the step
+        returns takes its place. May be called from any thread. A tool with ``isolation="process"``
+        shows nothing.
+        """
+        if not isinstance(text, str):
+            raise Misuse(f"ctx.stream takes text, not {type(text).__name__}. Decode or join it.")
+        if self._sink is not None and text and not self._stopped:
+            self._sink(text)
 
     def check(self) -> None:
         """Raise TimeoutError once the time of this attempt is over. For loops in plain tools."""

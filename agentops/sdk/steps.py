@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pydantic import TypeAdapter
+
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.errors import Misuse
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Effect, Tool
+from agentops.sdk.turns import Turn
 from agentops.sdk.typing import Restorer, restorer
 
 NO_RETRY = RetryPolicy()
@@ -29,6 +32,8 @@ class Work:
     retry: RetryPolicy = NO_RETRY
     restore: Restorer | None = None
     tool: Tool[..., object] | None = None
+    # Whether ``fn`` is handed a ToolContext before its arguments.
+    takes_context: bool = False
 
     def named_arguments(self) -> dict[str, object] | None:
         """What the journal shows as the input of this step, if it has any."""
@@ -104,6 +109,7 @@ def tool_call(
         retry=tool.retry,
         restore=tool.restore,
         tool=tool,
+        takes_context=tool.takes_context,
     )
 
 
@@ -130,7 +136,41 @@ def inline_step(
         timeout=timeout,
         retry=RetryPolicy(attempts=1 + retries),
         restore=_restorer_of(fn),
+        takes_context=_wants_context(fn),
     )
+
+
+def conversation(read: Callable[[int], list[Turn]], last: int) -> Work:
+    """The work of reading what was said before this run, recorded like any other step."""
+    if last < 1:
+        raise Misuse(f"ctx.conversation(last={last}): ask for at least one turn.")
+    return Work(
+        type="step",
+        name="conversation",
+        fn=read,
+        args=(last,),
+        retry=RetryPolicy(attempts=4),
+        restore=_turns_from,
+    )
+
+
+def _turns_from(value: object) -> object:
+    return _TURNS.validate_python(value)
+
+
+_TURNS = TypeAdapter(list[Turn])
+
+
+def _wants_context(fn: Callable[..., object]) -> bool:
+    """Whether the first parameter is annotated as ToolContext; looked at on every call."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return False
+    place = 1 if getattr(fn, "__self__", None) is not None else 0
+    names = code.co_varnames[place : code.co_argcount]
+    annotation = getattr(fn, "__annotations__", {}).get(names[0]) if names else None
+    label = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return label.rpartition(".")[2] == "ToolContext"
 
 
 _restorers: dict[object, Restorer] = {}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import close_old_connections
@@ -20,7 +19,8 @@ from rest_framework.utils.encoders import JSONEncoder
 from agentops.accounts.access import Action
 from runs import queries
 from runs.api.base import RunView, checked
-from runs.live.hub import subscribe
+from runs.live.following import follow
+from runs.live.text import Change, Delta, Reset
 from runs.models import Run
 from runs.serializers import (
     EventPageSerializer,
@@ -31,6 +31,7 @@ from runs.serializers import (
 from runs.timeline import ENDS, Line
 
 HEARTBEAT_SECONDS = 15.0
+NOTHING_NEW = b": nothing new\n\n"
 _LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
     {"type": "string", "pattern": r"^\d{1,10}$"},
@@ -58,7 +59,7 @@ class EventList(RunView):
         return Response(EventPageSerializer({"items": rows, "next_after": following}).data)
 
 
-class _Indifferent(BaseContentNegotiation):
+class Indifferent(BaseContentNegotiation):
     """Errors are JSON whatever the caller accepts; the stream is what it is."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
@@ -73,7 +74,7 @@ class _Indifferent(BaseContentNegotiation):
 class EventStream(RunView):
     """The journal of a run, as it is written."""
 
-    content_negotiation_class = _Indifferent
+    content_negotiation_class = Indifferent
 
     @extend_schema(
         operation_id="events_stream",
@@ -84,7 +85,8 @@ class EventStream(RunView):
                 description=(
                     "Server-sent events: `id` is the number, `event` the type, `data` the event in "
                     "JSON. `stream.gap` names numbers that are lost, `stream.end` follows the last "
-                    "event of a final run."
+                    "event of a final run. `content.delta` and `content.reset` carry text as it "
+                    "is produced; they have no id."
                 ),
             )
         },
@@ -117,56 +119,44 @@ async def stream(
 ) -> AsyncGenerator[bytes, None]:
     """The events of a run above ``after``, a comment when nothing happens, and its end."""
     if is_over:
-        yield _message("stream.end", {"status": run.status})
+        yield message("stream.end", {"status": run.status})
         return
-    batches = _with_pauses(subscribe(run, after), heartbeat_seconds)
-    async with contextlib.aclosing(batches):
-        async for rows in batches:
-            if not rows:
-                yield b": nothing new\n\n"
+    async with contextlib.aclosing(follow(run, after, pause_seconds=heartbeat_seconds)) as coming:
+        async for news in coming:
+            if news.is_silence:
+                yield NOTHING_NEW
                 continue
-            yield b"".join(_told(rows, after))
-            after = rows[-1].seq
-            if rows[-1].kind in ENDS:
-                return
+            yield b"".join([*told_text(run, news.changes), *_told(news.lines, after)])
+            after = news.lines[-1].seq if news.lines else after
+
+
+def told_text(run: Run, changes: Iterable[Change]) -> Iterator[bytes]:
+    """Text that passes beside the journal. It has no number: nobody can ask for it again."""
+    for change in changes:
+        place = {"run": run.public_id, "step": change.step, "attempt": change.attempt}
+        if isinstance(change, Delta):
+            yield message("content.delta", {**place, "at": change.at, "text": change.text})
+        elif isinstance(change, Reset):
+            yield message("content.reset", place)
+
+
+def gap(row: Line, after: int) -> Iterator[bytes]:
+    """What is said before ``row`` when events between it and ``after`` are lost."""
+    if row.seq > after + 1:
+        yield message("stream.gap", {"from": after + 1, "to": row.seq - 1})
 
 
 def _told(rows: Sequence[Line], after: int) -> Iterator[bytes]:
     for row in rows:
-        if row.seq > after + 1:
-            yield _message("stream.gap", {"from": after + 1, "to": row.seq - 1})
+        yield from gap(row, after)
         after = row.seq
-        yield _message(row.kind, EventSerializer(row).data, row.seq)
+        yield message(row.kind, EventSerializer(row).data, row.seq)
         if row.kind in ENDS:
-            yield _message("stream.end", {"status": row.kind.removeprefix("run.")})
+            yield message("stream.end", {"status": row.kind.removeprefix("run.")})
 
 
-async def _with_pauses(
-    lines: AsyncIterator[list[Line]], seconds: float
-) -> AsyncGenerator[list[Line], None]:
-    """The batches, and an empty one whenever none came for so many seconds."""
-    coming: asyncio.Future[list[Line]] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(lines, []))
-            done, _ = await asyncio.wait({coming}, timeout=seconds)
-            if done:
-                batch, coming = coming.result(), None
-                if not batch:
-                    return
-                yield batch
-            else:
-                yield []
-    finally:
-        if coming is not None:
-            coming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await coming
-        if isinstance(lines, AsyncGenerator):
-            await lines.aclose()
-
-
-def _message(kind: str, data: object, number: int | None = None) -> bytes:
+def message(kind: str, data: object, number: int | str | None = None) -> bytes:
+    """A server-sent event."""
     head = "" if number is None else f"id: {number}\n"
     body = json.dumps(data, cls=JSONEncoder, separators=(",", ":"))
     return f"{head}event: {kind}\ndata: {body}\n\n".encode()

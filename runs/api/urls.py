@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
 from runs.api.runs import (
@@ -25,6 +26,11 @@ urlpatterns = [
         "conversations/<str:public_id>/messages",
         MessageList.as_view(),
         name="api-conversation-messages",
+    ),
+    path(
+        "conversations/<str:public_id>/stream",
+        ConversationStream.as_view(),
+        name="api-conversation-stream",
     ),
     path("runs", RunList.as_view(), name="api-runs"),
     path("runs/<str:public_id>", RunDetail.as_view(), name="api-run"),

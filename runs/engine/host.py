@@ -37,6 +37,7 @@ from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
 from runs.engine.options import Options
 from runs.engine.port import WorkerPort
+from runs.engine.texts import Texts
 from runs.engine.transactions import Transactions
 from runs.engine.writer import Writer
 
@@ -129,6 +130,7 @@ class Host:
         self.writer = Writer(self.options.conninfo, self.flagged, self._moved)
         self.writer.rung = self._bell.set
         self.hints = Hints(self.options.redis_url)
+        self.texts = Texts(self.options.redis_url)
         self.transactions = Transactions(self.threads)
         self._claims = Claims(self.writer, self.options.queues)
         await self.loop.run_in_executor(None, lambda: catalog().agents())
@@ -227,6 +229,7 @@ class Host:
         finally:
             if self._executions.get(claim.id) is execution:
                 del self._executions[claim.id]
+            self.texts.forget(claim)
 
     def _agent_for(self, claim: Claim) -> AgentDefinition | None:
         try:
@@ -400,6 +403,7 @@ class Host:
             await asyncio.sleep(0.02)
         await self.writer.stop()
         await self.hints.close()
+        await self.texts.close()
         self._drained.set()
 
     def stop(self) -> bool:

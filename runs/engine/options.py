@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agentops.sdk.turns import Turn
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Settings of one worker process. Times in seconds.
 
-    ``signal(run id, name, payload, sender)``, ``sweep()`` and ``ended(conversation id)`` reach the
-    service side, which lies above the engine.
+    ``signal(run id, name, payload, sender)``, ``sweep()``, ``ended(conversation id)`` and
+    ``turns(run id, how many)`` reach the service side, which lies above the engine.
     """
 
     conninfo: str
@@ -29,3 +31,4 @@ class Options:
     signal: Callable[[int, str, object, str], None]
     sweep: Callable[[], None]
     ended: Callable[[int], None]
+    turns: Callable[[int, int], list[Turn]]

@@ -12,6 +12,7 @@ from agentops.execution.records import Claim, Entry
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
 from agentops.sdk.steps import Spawn, Work
+from agentops.sdk.turns import Turn
 from runs.engine.batches import Appending, Spawning
 
 if TYPE_CHECKING:
@@ -75,6 +76,15 @@ class WorkerPort:
 
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
         return await self._host.processes.run(work, args, timeout)
+
+    def stream(self, claim: Claim, key: str, attempt: int, text: str) -> None:
+        self._host.texts.add(claim, key, attempt, text)
+
+    def shown(self, claim: Claim, key: str) -> None:
+        self._host.texts.over(claim, key)
+
+    def turns(self, claim: Claim, last: int) -> list[Turn]:
+        return self._host.options.turns(claim.id, last)
 
     def blocked(self, target: str) -> float:
         return self._host.breakers.blocked(target)

@@ -17,8 +17,9 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 import structlog
 from django.conf import settings
@@ -34,6 +35,7 @@ from runs.live.audience import (
     Subscriber,
     encode,
 )
+from runs.live.channel import Channel
 from runs.live.hints import Hints, runs_in
 from runs.live.lists import pill
 from runs.live.reader import Reader
@@ -41,6 +43,8 @@ from runs.models import Run
 from runs.timeline import ENDS, Line
 
 log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TICK_SECONDS = 0.01
 TOPIC_SECONDS = 0.25
@@ -81,6 +85,7 @@ class Hub:
     def __init__(self) -> None:
         self._reader = Reader()
         self._hints = Hints(settings.REDIS_URL, {bell.HINTS: runs_in(self.heard)}, self.look)
+        self.channel = Channel(settings.REDIS_URL)
         self._runs: dict[int, WatchedRun] = {}
         self._lists: dict[ListAudience, WatchedList] = {}
         self._dirty: set[int] = set()
@@ -173,6 +178,7 @@ class Hub:
                 task.cancel()
             _, going = await asyncio.wait(going, timeout=0.1)
         self._tasks = []
+        await self.channel.close()
         await asyncio.to_thread(self._reader.close)
 
     async def _work(self) -> None:
@@ -256,6 +262,10 @@ class Hub:
     def _sockets(self) -> set[Subscriber]:
         pages = (who for watched in self._runs.values() for who in watched.pages.values())
         return set().union(*pages, *(watched.sockets for watched in self._lists.values()))
+
+    async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``call`` reads, in the hub's thread and over its connection."""
+        return await self._reader.do(call, *args, **kwargs)
 
     # -- runs ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from agentops import RunContext, StepFailed, SyncRunContext, agent, tool
+from agentops import RunContext, StepFailed, SyncRunContext, ToolContext, agent, tool
 
 STARTED = threading.Semaphore(0)
 GO_ON = threading.Event()
@@ -167,3 +167,24 @@ async def writes_too_long(ctx: RunContext) -> str:
     with contextlib.suppress(StepFailed):
         await ctx.call(write_for_long, "tx-long")
     return await ctx.step(lambda: "went on", name="after")
+
+
+@tool(effect="read", retries=1, timeout=30)
+async def tells(ctx: ToolContext, text: str, fails: bool) -> str:
+    for letter in text:
+        ctx.stream(letter)
+        await asyncio.sleep(0.05)
+    if fails and ctx.attempt == 1:
+        raise RuntimeError("lost the thread")
+    return text.upper()
+
+
+@agent(name="tells")
+async def telling(ctx: RunContext, text: str, fails: bool = False) -> str:
+    return await ctx.call(tells, text, fails)
+
+
+@agent(name="remembers")
+async def remembers(ctx: RunContext, message: str) -> str:
+    turns = await ctx.conversation()
+    return "".join(str(turn.message) for turn in turns) + message

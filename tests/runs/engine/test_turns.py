@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runs import conversations, dialogue
+from agentops.sdk.codec import decode
+from runs import conversations, dialogue, services
 from runs.conversations import OnConflict
 from runs.engine.host import Host
-from runs.models import Conversation, Run
+from runs.models import Conversation, Run, RunPayload
 from tests.runs.engine import agents
-from tests.runs.engine.conftest import eventually
+from tests.runs.engine.conftest import ended, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +91,23 @@ def test_an_interrupt_waits_for_an_effect_that_is_acting(host: Host) -> None:
     # The effect was let finish and is recorded, before the next turn began.
     assert first.status == "cancelled"
     assert first.journal_set.filter(kind="step.completed").count() == 1
+
+
+def test_an_agent_knows_what_was_said_before(host: Host) -> None:
+    talk = begin("remembers")
+    for text in "abc":
+        say(talk, text)
+    eventually(lambda: all_ended(talk, 3))
+    assert outputs(talk) == ["a", "ab", "abc"]
+
+
+def test_a_fork_of_a_turn_knows_it_too_and_is_no_turn(host: Host) -> None:
+    talk = begin("remembers")
+    for text in "ab":
+        say(talk, text)
+    eventually(lambda: all_ended(talk, 2))
+    source = dialogue.run_of_turn(talk.pk, 2)
+    assert source is not None
+    fork = services.fork_run(run=source, at_seq=1, actor="x", owner=None).run
+    assert fork.conversation_id is None
+    assert decode(0, bytes(RunPayload.objects.get(run=ended(fork)).output or b"")) == "ab"
