@@ -13,7 +13,6 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
-from knox.models import AuthToken
 
 from agentops.accounts.models import User
 from runs import conversations, turns
@@ -21,6 +20,7 @@ from runs.api import conversation_stream
 from runs.api.conversation_stream import Place
 from runs.live.hub import hub
 from runs.models import Conversation, Run
+from tests import people
 from tests.runs.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +69,7 @@ class App:
     """An app that follows a conversation."""
 
     def __init__(self, user: User, talk: Conversation) -> None:
-        _, token = AuthToken.objects.create(user)
+        token = people.token(user)
         self.headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
         self.path = f"/api/v1/conversations/{talk.public_id}/stream"
 
