@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,19 +22,33 @@ def list_runs(
     viewer: Actor,
     status: str = "",
     agent: str = "",
+    owner: str = "",
+    team: str = "",
+    tag: Sequence[str] = (),
+    metadata: Sequence[str] = (),
+    external_id: str = "",
     waiting_for: str = "",
     created_at__gte: datetime | None = None,
     created_at__lte: datetime | None = None,
 ) -> QuerySet[Run]:
-    """The runs ``viewer`` may see, newest first; a filter that is not given lets all through."""
+    """The runs ``viewer`` may see, newest first; a filter that is not given lets all through.
+
+    ``owner`` and ``team`` are names; ``metadata`` are pairs ``name:value``. Several tags or pairs
+    are all wanted.
+    """
     wanted = {
         "status": status,
         "agent": agent,
+        "owner__username": owner,
+        "team__name": team,
+        "tags__contains": list(tag),
+        "metadata__contains": dict(pair.partition(":")[::2] for pair in metadata),
+        "external_id": external_id,
         "waiting_for": waiting_for,
         "created_at__gte": created_at__gte,
         "created_at__lte": created_at__lte,
     }
-    runs = visible_to(viewer, Run.objects.select_related("owner"))
+    runs = visible_to(viewer, Run.objects.select_related("owner", "team"))
     chosen = runs.filter(**{name: value for name, value in wanted.items() if value})
     return chosen.order_by("-created_at", "-id")
 
@@ -43,7 +57,7 @@ def get_run(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> R
     """The run called ``public_id``. Raises NotFound unless ``viewer`` may do ``action`` with it."""
     run = None
     if _PUBLIC_ID.fullmatch(public_id):
-        run = Run.objects.select_related("owner").filter(public_id=public_id).first()
+        run = Run.objects.select_related("owner", "team").filter(public_id=public_id).first()
     if run is None:
         raise NotFound(f"There is no run {public_id[:40]}, or it is not yours to see.")
     authorize(viewer, action, run)

@@ -31,6 +31,12 @@ def last_seq(run_id: int) -> int:
     return int(Journal.objects.filter(run=run_id).aggregate(last=Max("seq"))["last"] or 0)
 
 
+def is_over(run_id: int, seq: int) -> bool:
+    """Whether the run has ended and event ``seq`` is its last: one that failed may have gone on."""
+    ended = Run.objects.filter(pk=run_id, finished_at__isnull=False).exists()
+    return ended and last_seq(run_id) == seq
+
+
 def lines_of_step(run: Run, key: str) -> list[Line]:
     """Every line about one step."""
     rows = Journal.objects.filter(run=run, key=key).order_by("seq").values_list(*_COLUMNS)

@@ -10,8 +10,9 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.labels import LONGEST_KEY, LONGEST_LABEL, LONGEST_LABEL_VALUE, MOST_LABELS
 from runs.models import Journal, Run, RunStatus, StopReason, WaitingFor
-from runs.services import LONGEST_KEY, LONGEST_TITLE, Verdict
+from runs.services import LONGEST_TITLE, Verdict
 from runs.steps import StepStatus
 from runs.timeline import Line
 
@@ -59,18 +60,32 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     waiting_for = ChoiceOrNone(WaitingFor.choices)
     stop_reason = ChoiceOrNone(StopReason.choices)
     degraded = serializers.ListField(child=serializers.CharField())
+    tags = serializers.SerializerMethodField()
+    metadata = serializers.SerializerMethodField()
+    pause_requested_by = serializers.CharField(source="pause_by")
     owner = serializers.CharField(source="owner.username", allow_null=True)
     parent = serializers.CharField(  # type: ignore[assignment] # the field, not DRF's attribute
         source="parent.public_id", allow_null=True
     )
     forked_from = serializers.CharField(source="forked_from.public_id", allow_null=True)
 
+    team = serializers.CharField(source="team.name", allow_null=True)
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_tags(self, run: Run) -> list[str]:
+        return run.tags or []
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
+    def get_metadata(self, run: Run) -> dict[str, str]:
+        return run.metadata or {}
+
     class Meta:
         model = Run
         fields = [
             "id", "agent", "agent_version", "title", "queue", "priority", "status", "waiting_for",
             "waiting_detail", "stop_reason", "degraded", "steps", "retries", "progress", "owner",
-            "started_by", "idempotency_key", "parent", "forked_from", "forked_at_seq",
+            "team", "tags", "metadata", "external_id", "pause_requested_by", "started_by",
+            "idempotency_key", "parent", "forked_from", "forked_at_seq",
             "timeout_seconds", "expires_at", "ready_at", "created_at", "started_at", "status_at",
             "last_progress_at", "cancel_requested_at", "finished_at",
         ]  # fmt: skip
@@ -93,6 +108,21 @@ class RunQuerySerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(RunStatus.choices, required=False)
     agent = serializers.CharField(required=False, max_length=200)
+    owner = serializers.CharField(required=False, max_length=150, help_text="A person's name.")
+    team = serializers.CharField(required=False, max_length=80, help_text="A team's name.")
+    tag = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_LABEL),
+        required=False,
+        max_length=MOST_LABELS,
+        help_text="Once per tag; runs that have them all.",
+    )
+    metadata = serializers.ListField(
+        child=serializers.RegexField(r"^[^:\0]{1,64}:[^\0]{0,512}$"),
+        required=False,
+        max_length=MOST_LABELS,
+        help_text="name:value, once per pair; runs that have them all.",
+    )
+    external_id = serializers.CharField(required=False, max_length=LONGEST_KEY)
     waiting_for = serializers.ChoiceField(WaitingFor.choices, required=False)
     created_at__gte = serializers.DateTimeField(required=False)
     created_at__lte = serializers.DateTimeField(required=False)
@@ -118,11 +148,43 @@ class StartSerializer(BodySerializer):
     )
     ready_at = serializers.DateTimeField(required=False, help_text="It does not start earlier.")
 
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_LABEL),
+        required=False,
+        max_length=MOST_LABELS,
+        help_text="Words to find it by.",
+    )
+    metadata = serializers.DictField(
+        child=serializers.CharField(max_length=LONGEST_LABEL_VALUE, allow_blank=True),
+        required=False,
+        help_text=f"At most {MOST_LABELS} pairs; names up to {LONGEST_LABEL} characters.",
+    )
+    external_id = serializers.CharField(
+        required=False, max_length=LONGEST_KEY, help_text="What you call it; means one run."
+    )
+
     def validate_expires_at(self, value: Any) -> Any:
         """Refuse what would be over before it began."""
         if value <= timezone.now():
             raise serializers.ValidationError("This time is over. Give one in the future.")
         return value
+
+
+class RetrySerializer(BodySerializer):
+    """What to try again."""
+
+    what = serializers.ChoiceField(
+        [
+            ("now", "The next attempt of what waits in its back-off, at once."),
+            ("failure", "The failed step of a failed run, in the same run."),
+        ]
+    )
+
+
+class ReplaySerializer(BodySerializer):
+    """With what to run it again."""
+
+    input = AnyValue(required=False, default=None, help_text="Another input; null keeps it.")
 
 
 class CancelSerializer(BodySerializer):

@@ -10,26 +10,34 @@ from datetime import datetime
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from agentops.accounts.models import Team, User
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.codec import Encoded, canonical, encode
 from agentops.sdk.errors import AgentopsError
-from runs import bell, turns
+from runs import bell, queries, turns
 from runs.engine import store
 from runs.engine.store import Verdict
+from runs.labels import LONGEST_KEY, NO_LABELS, InvalidRequest, Labels
 from runs.models import Run, RunPayload, StopReason
 
 __all__ = [
+    "LONGEST_KEY",
+    "ExternalIdTaken",
     "IdempotencyMismatch",
     "InvalidRequest",
+    "Labels",
     "Started",
     "Verdict",
     "cancel_run",
     "fork_run",
+    "pause_run",
+    "replay_run",
     "resume_run",
+    "retry_failure",
+    "retry_now",
     "settle_late",
     "settle_step",
     "signal_run",
@@ -38,10 +46,9 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-LONGEST_KEY = 255
 LONGEST_TITLE = 200
 # Names the runtime uses in inboxes itself.
-_RESERVED = ("child:", "settled:")
+_RESERVED = ("child:", "settled:", "void:")
 
 
 class IdempotencyMismatch(AgentopsError):
@@ -50,10 +57,16 @@ class IdempotencyMismatch(AgentopsError):
     code = "idempotency_mismatch"
 
 
-class InvalidRequest(AgentopsError):
-    """A value is not allowed; the message names it and says what is."""
+class TurnTaken(AgentopsError):
+    """The conversation went on: another run of it is live. Try again when it has ended."""
 
-    code = "invalid_request"
+    code = "conversation_busy"
+
+
+class ExternalIdTaken(AgentopsError):
+    """Another run has this external_id. Read it with GET /runs?external_id=…, or use another."""
+
+    code = "external_id_taken"
 
 
 @dataclass(frozen=True)
@@ -78,12 +91,14 @@ def start_run(
     timeout_seconds: float | None = None,
     expires_at: datetime | None = None,
     ready_at: datetime | None = None,
+    labels: Labels = NO_LABELS,
+    traceparent: str | None = None,
 ) -> Started:
     """Start a run of ``agent``, or find the one this idempotency key started before.
 
     One statement, durable when this returns (outside a transaction). Raises UnknownAgent,
-    InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or IdempotencyMismatch; then
-    nothing is stored.
+    InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest, ExternalIdTaken or
+    IdempotencyMismatch; then nothing is stored.
     """
     check_key(idempotency_key)
     definition = catalog().agent(agent)
@@ -103,14 +118,18 @@ def start_run(
         timeout_seconds=timeout_seconds or definition.timeout,
         expires_at=expires_at,
         ready_at=ready_at,
+        external_id=labels.external_id,
+        tags=sorted(set(labels.tags)),
+        metadata=dict(labels.metadata),
+        traceparent=traceparent,
     )
     started = _start(new)
-    started.run.owner = owner
+    started.run.owner, started.run.team = owner, team
     return started
 
 
 def _start(new: store.NewRun) -> Started:
-    with connection.cursor() as cursor:
+    with _one_external_id(), connection.cursor() as cursor:
         run = store.start(cursor, new)
     if run is None:
         return Started(_started_before(new), created=False)
@@ -126,9 +145,21 @@ def _started_before(new: store.NewRun) -> Run:
         run__idempotency_key=new.idempotency_key,
     )
     run = payload.run
-    if bytes(payload.input_digest) != new.input_digest or run.forked_at_seq != new.forked_at_seq:
+    origin = (run.forked_from_id, run.forked_at_seq)
+    asked = (new.forked_from_id, new.forked_at_seq)
+    if bytes(payload.input_digest) != new.input_digest or origin != asked:
         raise IdempotencyMismatch
     return run
+
+
+@contextmanager
+def _one_external_id() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "run_external_id" in str(error):
+            raise ExternalIdTaken from error
+        raise
 
 
 def cancel_run(*, run: Run, actor: str, by_operator: bool, note: str = "") -> Run:
@@ -215,6 +246,7 @@ def fork_run(
     owner: User | None,
     input: object | None = None,
     idempotency_key: str | None = None,
+    traceparent: str | None = None,
 ) -> Started:
     """Start a new run that begins with what ``run`` had recorded up to event ``at_seq``.
 
@@ -240,6 +272,9 @@ def fork_run(
             queue=run.queue,
             priority=run.priority,
             timeout_seconds=run.timeout_seconds,
+            tags=run.tags,
+            metadata=run.metadata,
+            traceparent=traceparent,
             forked_from_id=run.pk,
             forked_at_seq=at_seq,
         )
@@ -252,10 +287,90 @@ def fork_run(
     return Started(_reread(copy), created=True)
 
 
-def resume_run(*, run: Run, actor: str) -> Run:
-    """Let a parked run go on. Raises RunIsFinal, NotParked or NeedsSettlement."""
+def replay_run(
+    *,
+    run: Run,
+    actor: str,
+    owner: User | None,
+    input: object | None = None,
+    idempotency_key: str | None = None,
+    traceparent: str | None = None,
+) -> Started:
+    """Run it again from the start: a new run with the same input, or with another one.
+
+    It remembers where it comes from: ``forked_from`` names ``run`` and ``forked_at_seq`` is 0.
+    Raises UnknownAgent, InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or
+    IdempotencyMismatch.
+    """
+    check_key(idempotency_key)
+    definition = catalog().agent(run.agent)
+    with connection.cursor() as cursor:
+        encoded, digest = _input_for_fork(cursor, run, input)
+    definition.validate_input(input if input is not None else queries.payload(run=run).input)
+    new = store.NewRun(
+        agent=run.agent,
+        agent_version=definition.version,
+        input=encoded,
+        input_digest=digest,
+        owner_id=owner.pk if owner else None,
+        team_id=run.team_id,
+        started_by=actor,
+        idempotency_key=idempotency_key,
+        title=run.title,
+        queue=run.queue,
+        priority=run.priority,
+        timeout_seconds=run.timeout_seconds,
+        tags=run.tags,
+        metadata=run.metadata,
+        traceparent=traceparent,
+        forked_from_id=run.pk,
+        forked_at_seq=0,
+        meta={"again": run.public_id},
+    )
+    started = _start(new)
+    return Started(_reread(started.run), started.created)
+
+
+def pause_run(*, run: Run, actor: str) -> Run:
+    """Let a run wait until somebody resumes it: at once, or at the next boundary of a step.
+
+    One that is paused or has ended stays as it is.
+    """
     with _change() as cursor:
-        announce(store.resume(cursor, run.pk, by=actor))
+        announce(store.pause(cursor, run.pk, by=actor))
+    return _reread(run)
+
+
+def resume_run(*, run: Run, actor: str, paused_only: bool = False) -> Run:
+    """Let a paused or parked run go on, or take back a pause that is not in force yet.
+
+    ``paused_only``: the actor may not judge why a run was parked. Raises RunIsFinal, NotParked,
+    NeedsOperator or NeedsSettlement.
+    """
+    with _change() as cursor:
+        announce(store.resume(cursor, run.pk, by=actor, paused_only=paused_only))
+    return _reread(run)
+
+
+def retry_now(*, run: Run, actor: str) -> Run:
+    """Try at once what waits for its next attempt. Raises RunIsFinal, RunIsBusy, NothingToRetry."""
+    with _change() as cursor:
+        announce(store.retry_now(cursor, run.pk, by=actor))
+    return _reread(run)
+
+
+def retry_failure(*, run: Run, actor: str) -> Run:
+    """Let a failed run go on, as the same run, from the step it failed at.
+
+    What is recorded is not done again; its working time begins anew. Raises NotFailed,
+    NotRetriable or TurnTaken.
+    """
+    with _change() as cursor:
+        # Locks are taken in one order: see Note [One turn at a time].
+        talk = turns.lock(run.conversation_id) if run.conversation_id else None
+        if talk is not None and turns.is_live(talk) and run.is_final:
+            raise TurnTaken
+        announce(store.reopen(cursor, run.pk, by=actor))
     return _reread(run)
 
 
@@ -281,7 +396,7 @@ def _ended(run: Run) -> Run:
 
 
 def _reread(run: Run) -> Run:
-    return Run.objects.select_related("owner").get(pk=run.pk)
+    return Run.objects.select_related("owner", "team").get(pk=run.pk)
 
 
 def _encoded(value: object) -> Encoded:

@@ -109,6 +109,8 @@ def _addition(run: Run, name: str, now: datetime) -> str:
         return f" until {figures.clock(run.ready_at, now, seconds=False)}"
     if name == "retrying" and run.ready_at:
         return f" at {figures.clock(run.ready_at, now)}"
+    if name == "paused" and run.waiting_detail.startswith("paused:"):
+        return " by " + run.waiting_detail.partition(":")[2]
     if name == "paused" and run.waiting_detail:
         return ": " + run.waiting_detail.replace("_", " ")
     if name == "failed":

@@ -106,6 +106,8 @@ def _person(what: str) -> Teller:
 
 def _operator(case: _Case) -> str:
     kind, _, key = case.run.waiting_detail.partition(":")
+    if kind == "paused":
+        return f"It was paused by {key} and goes on when somebody resumes it."
     if kind != "uncertain":
         return _PARKED.get(kind, f"It waits for an operator: {kind.replace('_', ' ')}.")
     step = case.timeline.by_key.get(key)
@@ -202,6 +204,8 @@ _TELL: dict[str, Callable[[Line], str]] = {
         + (f" for {line.text('waiting_for')}" if line.text("waiting_for") else "")
         + " and holds no worker"
     ),
+    "run.paused": lambda line: f"The run was paused{_who(line)}",
+    "run.reopened": lambda line: f"The run goes on from its failure{_who(line)}",
     "run.resumed": lambda line: f"The run goes on{_who(line)}",
     "run.progress": lambda line: line.text("text") or line.text("message") or "Progress",
     "run.cancel_requested": lambda line: f"Asked to stop{_who(line)}",

@@ -147,6 +147,8 @@ class Timeline:
         """A note may speak of a step; the end of a run ends what was under way."""
         if line.kind in ENDS:
             return [_cut(step, line) for step in self.steps if step.is_open]
+        if line.kind == REOPENED:
+            return [_reopen(step, line) for step in self.steps if step.status == "abandoned"]
         if line.kind == "run.recovered":
             return [_lose(step, line) for step in self.steps if step.status == "running"]
         step = self.by_key.get(line.key.partition("/")[2])
@@ -171,6 +173,8 @@ class Timeline:
 
 
 ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.expired"})
+# After this a run that had failed goes on: the end before it was not the last.
+REOPENED = "run.reopened"
 
 
 def _record(step: Step, line: Line) -> None:
@@ -224,6 +228,12 @@ def _cut(step: Step, line: Line) -> Step:
     step.status = "uncertain" if step.status == "uncertain" else "abandoned"
     for attempt in step.attempts:
         attempt.ended_at = attempt.ended_at or line.at
+    return step
+
+
+def _reopen(step: Step, line: Line) -> Step:
+    """The run goes on, so what its end cut off is asked for again."""
+    step.ended_at, step.last_seq, step.status = None, line.seq, "interrupted"
     return step
 
 

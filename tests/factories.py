@@ -164,7 +164,7 @@ class Story:
         """The run is over, by its row and its last line."""
         error = payload.get("error")
         meta = {"stop_reason": reason} | ({"error": error} if error else {})
-        self.note(f"run.{status}", 1, **meta)
+        self.note(f"run.{status}", **meta)
         self.fields(
             status=status,
             stop_reason=reason,

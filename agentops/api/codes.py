@@ -43,6 +43,12 @@ CODES: dict[str, Code] = {
     "unserialisable": Code(422, suggestions=("Send plain JSON data.",)),
     "idempotency_mismatch": Code(422, suggestions=("Use a new Idempotency-Key.",)),
     "no_such_event": Code(422, suggestions=("GET /api/v1/runs/{id}/events lists the events.",)),
+    "external_id_taken": Code(409, suggestions=("Send another external_id.",)),
+    "nothing_to_retry": Code(409, suggestions=("A failed run is retried with what=failure.",)),
+    "not_failed": Code(
+        409, suggestions=("POST …/replay runs it again, POST …/fork from an event.",)
+    ),
+    "not_retriable": Code(409, suggestions=("POST …/replay runs it again from the start.",)),
     "run_is_final": Code(409, suggestions=("Start a new run, or fork this one.",)),
     "run_is_busy": Code(409, retryable=True, retry_after_seconds=1),
     "not_parked": Code(409),

@@ -141,7 +141,8 @@ class Attempts:
         """Run author code where it belongs: loop, thread, process or transaction."""
         work = call.work
         sink = functools.partial(self._show, call.key, flight.n)
-        context = context_of(self._claim, call.key, flight.n, work.timeout, sink)
+        known_as = self._replay.origin_of(call.key)
+        context = context_of(self._claim, call.key, flight.n, work.timeout, known_as, sink)
         args = (context, *work.args) if work.takes_context else work.args
         if work.tool is not None and work.tool.isolation:
             return await self._port.in_process(work, args, work.timeout)

@@ -138,7 +138,8 @@ class Effects:
     async def _ask(self, verify: Callable[..., object], call: Call, n: int) -> object:
         """Ask with the arguments of the call, after the context of the lost attempt if wanted."""
         work = call.work
-        context = context_of(self._claim, call.key, n, VERIFY_TIMEOUT_SECONDS)
+        known_as = self._replay.origin_of(call.key)
+        context = context_of(self._claim, call.key, n, VERIFY_TIMEOUT_SECONDS, known_as)
         args = (context, *work.args) if takes_context(verify) else work.args
         if inspect.iscoroutinefunction(verify):
             return await bounded(verify(*args, **work.kwargs), VERIFY_TIMEOUT_SECONDS)
@@ -147,8 +148,19 @@ class Effects:
 
 
 def context_of(
-    claim: Claim, key: str, n: int, seconds: float, sink: Callable[[str], None] | None = None
+    claim: Claim,
+    key: str,
+    n: int,
+    seconds: float,
+    known_as: str,
+    sink: Callable[[str], None] | None = None,
 ) -> ToolContext:
     """What attempt ``n`` of a step may know about its call, and where its text goes."""
-    deadline = time.monotonic() + seconds
-    return ToolContext(run_id=claim.public_id, key=key, attempt=n, deadline=deadline, sink=sink)
+    return ToolContext(
+        run_id=claim.public_id,
+        key=key,
+        attempt=n,
+        deadline=time.monotonic() + seconds,
+        known_as=known_as,
+        sink=sink,
+    )

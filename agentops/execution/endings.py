@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agentops.execution.port import Counts, Finished, Suspended
 from agentops.execution.records import Claim, error_record
 from agentops.sdk import codec
@@ -36,21 +38,42 @@ def finished_ok(result: object, degraded: tuple[str, ...], limit: int | None) ->
     return Finished("succeeded", "completed", output, degraded=degraded)
 
 
-def failed(reason: str, code: str, message: str, kind: str = "") -> Finished:
-    """The end of a run that has no result."""
-    return Finished("failed", reason, error=codec.encode(error_record(code, message, kind)))
+def failed(
+    reason: str, code: str, message: str, kind: str = "", steps: Iterable[str] = ()
+) -> Finished:
+    """The end of a run that has no result. ``steps``: those whose failure ended it."""
+    record = error_record(code, message, kind) | {"steps": sorted(steps)}
+    return Finished("failed", reason, error=codec.encode(record))
+
+
+def failed_steps(error: BaseException) -> set[str]:
+    """The steps whose failures an exception comes from, through groups and causes."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, StepFailed) and one.step:
+            found.add(one.step)
+        inside = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        before = None if one.__suppress_context__ else one.__context__
+        left += [one.__cause__, before, *inside]
+    return found
 
 
 def failure_of(error: BaseException) -> Finished:
     """The end of an agent that raised ``error``."""
-    kind = type(error).__name__
+    kind, steps = type(error).__name__, failed_steps(error)
     if isinstance(error, StepFailed):
         reason = _REASONS.get(error.code, "retries_exhausted")
-        return failed(reason, error.code, f"{error.step}: {error}", error.kind or kind)
+        return failed(reason, error.code, f"{error.step}: {error}", error.kind or kind, steps)
     if isinstance(error, OutcomeUnknown):
         return failed("uncertain", error.code, str(error), kind)
     code = error.code if isinstance(error, AgentopsError) else "agent_error"
-    return failed("agent_error", code, told(error), kind)
+    return failed("agent_error", code, told(error), kind, steps)
 
 
 def untouched(claim: Claim) -> Counts:

@@ -77,6 +77,7 @@ class Execution:
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._agent_task: asyncio.Task[object] | None = None
         self._stopping: Finished | None = None
+        self._pausing = False
         self._since = time.monotonic()
         self._timers: list[asyncio.TimerHandle] = []
         self._doubt: asyncio.TimerHandle | None = None
@@ -195,6 +196,28 @@ class Execution:
         if self.live and not self.stepping.working:
             self.end(Released())
 
+    def pause(self, *, wanted: bool) -> None:
+        """Somebody wants the run to stop at its next step boundary, or no longer wants it.
+
+        Steps under way end and are recorded, none is started; then the run is given back, and its
+        row says whether it is paused by then or goes on.
+        """
+        if wanted is not self._pausing:
+            self._pausing = wanted
+            self.settle_pause()
+            self.arm()
+
+    def settle_pause(self) -> None:
+        """Give the run back if it shall pause and no step is under way."""
+        if self._pausing and self.live and not self.stepping.working:
+            waits = self.stepping.waits
+            self.end(waits.suspension(self.stepping.seen) if waits.ask_operator else Released())
+
+    @property
+    def starts_nothing(self) -> bool:
+        """Whether steps that are asked for have to wait: the worker or the run is to stop."""
+        return self._pausing or self.port.draining
+
     def release(self) -> None:
         """The grace of a drain is over: give the run back as it is."""
         if self.live:
@@ -255,6 +278,9 @@ class Execution:
             self.replay.pending.popleft()
             self._forget_doubt()
             self.arm()
+        elif self.replay.is_loose(entry) and self.stepping.open_questions:
+            self.replay.set_aside()
+            self.arm()
         elif self._doubt is None and self.stepping.open_questions:
             self._doubt = self.later(DIVERGENCE_GRACE_SECONDS, self._diverge)
 
@@ -281,7 +307,11 @@ class Execution:
         self.end(Suspended("operator", "code_changed", None, self.stepping.seen))
 
     def _conclude(self, task: asyncio.Task[object]) -> None:
-        unasked = [e for e in self.replay.pending if not self.stepping.asks(e)]
+        unasked = [
+            e
+            for e in self.replay.pending
+            if not self.stepping.asks(e) and not self.replay.is_loose(e)
+        ]
         error = None if task.cancelled() else task.exception()
         if unasked:
             self.diverged(unasked[0], [])

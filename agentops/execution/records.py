@@ -80,6 +80,7 @@ class Claim:
     worked_ms: int = 0
     crash_count: int = 0
     cancelled: str = ""
+    paused: bool = False
     parent_id: int | None = None
     parent_key: str = ""
     queue: str = "default"

@@ -7,6 +7,7 @@ from collections import deque
 from agentops.execution.records import Entry, History, Message, Phase
 
 SETTLED = "settled:"
+REOPENED = "run.reopened"
 
 
 class Replay:
@@ -27,6 +28,10 @@ class Replay:
         self._intents: dict[str, dict[int, Entry]] = {}
         self._closed: set[tuple[str, int]] = set()
         self._unreached: set[str] = set()
+        self._again: dict[str, str] = {}
+        self._origin: dict[str, str] = {}
+        self._loose: set[str] = set()
+        self._aside: dict[str, Entry] = {}
         consumed: set[int] = set()
         for entry in history.entries:
             self._index(entry, consumed)
@@ -53,9 +58,54 @@ class Replay:
             self._closed.add((entry.key, entry.n))
         elif entry.kind == "run.progress":
             self.progress_notes = max(self.progress_notes, entry.n)
+        elif entry.kind == REOPENED:
+            self._reopen((entry.meta or {}).get("again"))
         arrival = (entry.meta or {}).get("inbox")
         if isinstance(arrival, int):
             consumed.add(arrival)
+
+    def _reopen(self, again: object) -> None:
+        """The run failed here and went on: the steps named are asked for under new keys.
+
+        What was recorded after the first of them may come from an agent that dealt with the
+        failure; it is kept for an agent that asks for it all the same.
+        """
+        if not isinstance(again, dict) or not again:
+            return
+        for old, new in again.items():
+            self._again[old], self._origin[new] = new, old
+        first = min((e.seq for e in self.pending if e.key in again), default=0)
+        self._loose |= {e.key for e in self.pending if e.seq > first}
+        self.pending = deque(e for e in self.pending if e.key not in again)
+        for old in again:
+            self.outcomes.pop(old, None)
+
+    def key_of(self, key: str) -> str:
+        """The key under which this step is recorded by now; see Note [Failed steps that …]."""
+        while key in self._again:
+            key = self._again[key]
+        return key
+
+    def origin_of(self, key: str) -> str:
+        """The key this step had at first, which is what the outside world knows it by."""
+        while key in self._origin:
+            key = self._origin[key]
+        return key
+
+    def is_loose(self, entry: Entry) -> bool:
+        """Whether the agent may do without this outcome."""
+        return entry.key in self._loose
+
+    def set_aside(self) -> None:
+        """The agent does not ask for the next outcome now; it may later."""
+        entry = self.pending.popleft()
+        self._aside[entry.key] = entry
+
+    def fetch(self, key: str) -> None:
+        """The agent asks for a step that may have been set aside: it is the next outcome."""
+        entry = self._aside.pop(key, None)
+        if entry is not None:
+            self.pending.appendleft(entry)
 
     def _count(self, entry: Entry) -> None:
         self._attempts[entry.key] = max(self._attempts.get(entry.key, 0), entry.n)

@@ -72,6 +72,7 @@ class Stepping:
         """The agent asks for the step with this key."""
         if self._closed or not self._x.live:
             raise Halt
+        key = self._x.replay.key_of(key)
         if key in self._asked or key in self._answered:
             raise Misuse(f"Step {key} is asked for twice. Give each call an id of its own.")
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -135,13 +136,14 @@ class Stepping:
             text = f"The agent asked for more than {self._x.agent.max_steps} steps (max_steps)."
             self._x.stop(endings.failed("max_steps", "max_steps", text))
         self._x.replay.reached(asked.key)
+        self._x.replay.fetch(asked.key)
         asked.future.add_done_callback(
             lambda f: self._give_up(asked.key) if f.cancelled() else None, context=self._x.outside
         )
         recorded = self._x.replay.outcomes.get(asked.key)
         if recorded is not None and recorded.fingerprint != asked.fingerprint:
             self._x.diverged(recorded, [f"{asked.key} as {asked.fingerprint}"])
-        elif recorded is not None or self._x.replay.replaying or self._x.port.draining:
+        elif recorded is not None or self._x.replay.replaying or self._x.starts_nothing:
             if recorded is None:
                 self._held[asked.key] = asked
             self._x.arm()
@@ -175,7 +177,7 @@ class Stepping:
                 self._deliver(asked, entry, value)
                 return True
             self._give_back(entry)
-        if self._ready or not self._held or self._x.port.draining:
+        if self._ready or not self._held or self._x.starts_nothing:
             return False
         held, self._held = self._held, {}
         for asked in held.values():
@@ -221,6 +223,7 @@ class Stepping:
         self._x.arm()
         if self._x.port.draining:
             self._x.drain()
+        self._x.settle_pause()
 
     async def _perform(self, asked: Asked) -> Outcome | Wait:
         step = asked.step
@@ -310,7 +313,7 @@ class Stepping:
 
     def _fall_back(self, asked: Asked, work: Work) -> None:
         """The same question to the tool that stands in; a step of its own, after the failed one."""
-        key = f"{asked.key}/{work.name}"
+        key = self._x.replay.key_of(f"{asked.key}/{work.name}")
         standing_in = Asked(key, work, asked.future, self._fingerprint(work))
         self._admit(standing_in)
 

@@ -61,6 +61,11 @@ class Waits:
         """The earliest time at which one of them goes on."""
         return min((w.due for w in self._waits.values() if w.due), default=None)
 
+    @property
+    def ask_operator(self) -> bool:
+        """Whether one of them has a question only a person can answer."""
+        return any(wait.kind == "operator" for wait in self._waits.values())
+
     def suspension(self, seen: int) -> Suspended:
         """How to store a run that has only these waits left."""
         first = min(self._waits.values(), key=lambda wait: _ORDER.index(wait.kind))

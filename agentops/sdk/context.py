@@ -348,9 +348,12 @@ class ToolContext:
         attempt: int,
         deadline: float,
         sink: Callable[[str], None] | None = None,
+        known_as: str = "",
     ) -> None:
         self.run_id = run_id
         self.key = key
+        # The key it had before the run failed here and went on: to the outside the same call.
+        self.known_as = known_as or key
         self.attempt = attempt
         self.deadline = deadline
         self._sink = sink
@@ -360,12 +363,12 @@ class ToolContext:
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """For a tool that runs in a process of its own; the deadline counts from there."""
         left = self.deadline - time.monotonic()
-        return _context_in_process, (self.run_id, self.key, self.attempt, left)
+        return _context_in_process, (self.run_id, self.key, self.attempt, left, self.known_as)
 
     @property
     def idempotency_key(self) -> str:
         """The same on every attempt and replay of this call; hand it to the other side."""
-        return f"{self.run_id}/{self.key}"
+        return f"{self.run_id}/{self.known_as}"
 
     def stream(self, text: str) -> None:
         """Show people ``text`` as it is produced, after what was shown of this attempt before.
@@ -389,5 +392,10 @@ class ToolContext:
         self._stopped = True
 
 
-def _context_in_process(run_id: str, key: str, attempt: int, left: float) -> ToolContext:
-    return ToolContext(run_id=run_id, key=key, attempt=attempt, deadline=time.monotonic() + left)
+def _context_in_process(
+    run_id: str, key: str, attempt: int, left: float, known_as: str
+) -> ToolContext:
+    deadline = time.monotonic() + left
+    return ToolContext(
+        run_id=run_id, key=key, attempt=attempt, deadline=deadline, known_as=known_as
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import status
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from agentops.accounts.access import Action, Actor
 from agentops.accounts.actors import actor_of
-from runs import queries
+from runs import queries, services
+from runs.labels import Labels
 from runs.models import Run
 from runs.serializers import RunSerializer
 
@@ -21,6 +24,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Sent again with this key and the same body, the request does nothing twice.",
 )
+STARTED = {
+    201: OpenApiResponse(RunSerializer, description="It has been started."),
+    200: OpenApiResponse(RunSerializer, description="It had been started with this key before."),
+}
 S = TypeVar("S", bound=Serializer[Any])
 
 
@@ -52,3 +59,19 @@ def idempotency_key(request: Request) -> str | None:
 def shown(run: Run) -> dict[str, Any]:
     """A run as the API shows it."""
     return cast("dict[str, Any]", RunSerializer(run).data)
+
+
+def wanted_run(said: dict[str, Any]) -> dict[str, Any]:
+    """What a request says of a run to start, as the service takes it."""
+    labels = Labels(
+        tags=said.pop("tags", ()),
+        metadata=said.pop("metadata", {}),
+        external_id=said.pop("external_id", None),
+    )
+    return {**said, "labels": labels}
+
+
+def started_answer(started: services.Started) -> Response:
+    """201 with a run that this request started, 200 with one that an earlier one did."""
+    made = status.HTTP_201_CREATED if started.created else status.HTTP_200_OK
+    return Response(shown(started.run), status=made)

@@ -121,13 +121,18 @@ async def stream(
     if is_over:
         yield message("stream.end", {"status": run.status})
         return
+    last = ""
     async with contextlib.aclosing(follow(run, after, pause_seconds=heartbeat_seconds)) as coming:
         async for news in coming:
             if news.is_silence:
                 yield NOTHING_NEW
                 continue
             yield b"".join([*told_text(run, news.changes), *_told(news.lines, after)])
-            after = news.lines[-1].seq if news.lines else after
+            if news.lines:
+                after, last = news.lines[-1].seq, news.lines[-1].kind
+    # A run that failed may have gone on; what is followed ends only when it has ended for good.
+    if last in ENDS:
+        yield message("stream.end", {"status": last.removeprefix("run.")})
 
 
 def told_text(run: Run, changes: Iterable[Change]) -> Iterator[bytes]:
@@ -151,8 +156,6 @@ def _told(rows: Sequence[Line], after: int) -> Iterator[bytes]:
         yield from gap(row, after)
         after = row.seq
         yield message(row.kind, EventSerializer(row).data, row.seq)
-        if row.kind in ENDS:
-            yield message("stream.end", {"status": row.kind.removeprefix("run.")})
 
 
 def message(kind: str, data: object, number: int | str | None = None) -> bytes:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
+from runs.api.control import (
+    CancelRun,
+    ForkRun,
+    PauseRun,
+    ReplayRun,
+    ResumeRun,
+    RetryRun,
+    SignalRun,
+)
 from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
-from runs.api.runs import (
-    AgentList,
-    CancelRun,
-    ForkRun,
-    ResumeRun,
-    RunDetail,
-    RunList,
-    SignalRun,
-)
+from runs.api.runs import AgentList, RunDetail, RunList
 from runs.api.steps import SettleStep, StepList
 
 urlpatterns = [
@@ -37,6 +38,9 @@ urlpatterns = [
     path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="api-run-cancel"),
     path("runs/<str:public_id>/events", EventList.as_view(), name="api-run-events"),
     path("runs/<str:public_id>/fork", ForkRun.as_view(), name="api-run-fork"),
+    path("runs/<str:public_id>/pause", PauseRun.as_view(), name="api-run-pause"),
+    path("runs/<str:public_id>/replay", ReplayRun.as_view(), name="api-run-replay"),
+    path("runs/<str:public_id>/retry", RetryRun.as_view(), name="api-run-retry"),
     path("runs/<str:public_id>/resume", ResumeRun.as_view(), name="api-run-resume"),
     path("runs/<str:public_id>/signal", SignalRun.as_view(), name="api-run-signal"),
     path("runs/<str:public_id>/steps", StepList.as_view(), name="api-run-steps"),

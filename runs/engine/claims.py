@@ -91,6 +91,7 @@ class Claims:
             retries=read_int(row[19]),
             progress=read_text(row[20]),
             conversation_id=None if row[21] is None else read_int(row[21]),
+            paused=bool(read_text(row[22])),
         )
         return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
 

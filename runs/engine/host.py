@@ -49,6 +49,8 @@ ANNOUNCE_AFTER_SECONDS = 0.25
 DEFER_SECONDS = 15.0
 LONGEST_DEFER_SECONDS = 15 * 60.0
 EXIT_GRACE_SECONDS = 5.0
+# What a flush says somebody wants of a run.
+_PAUSE = 1
 CLAIM_BATCH = 64
 # Something due whose row somebody else holds is tried again after so long.
 SHORTEST_WAIT_SECONDS = 0.02
@@ -207,6 +209,8 @@ class Host:
             if isinstance(claim.input, Unreadable):
                 parked = Suspended("operator", "payload", None, claim.signal_seq)
                 await self._part(claim, parked, None)
+            elif claim.paused and not claim.cancelled:
+                await self._part(claim, None, None)
             elif agent is None:
                 await self._defer(claim, history)
             else:
@@ -298,17 +302,24 @@ class Host:
 
     # -- what reaches the runs (loop thread) --------------------------------------------------
 
-    def flagged(self, run: int, signal_seq: int, cancelled: object) -> None:
-        """A flush learned in passing that the run has signals, or shall stop."""
-        if cancelled:
-            self.keeper.hurry()
-        self.noticed(run, signal_seq, "")
+    def flagged(self, run: int, signal_seq: int, wish: int) -> None:
+        """A flush learned in passing that the run has signals, or shall pause or stop.
 
-    def noticed(self, run: int, signal_seq: int, cancelled: str) -> None:
-        """The run's row says how many signals there are, and why it shall stop."""
+        A pause is heard before the outcome is delivered, so no step begins after it.
+        """
+        if wish:
+            self.keeper.hurry()
+        self.noticed(run, signal_seq, "", paused=True if wish == _PAUSE else None)
+
+    def noticed(
+        self, run: int, signal_seq: int, cancelled: str, *, paused: bool | None = None
+    ) -> None:
+        """The run's row says how many signals there are, and whether it shall stop or pause."""
         execution = self._executions.get(run)
         if execution is None:
             return
+        if paused is not None:
+            execution.pause(wanted=paused)
         if cancelled:
             execution.stop(Finished("cancelled", cancelled))
         elif signal_seq > execution.stepping.seen:

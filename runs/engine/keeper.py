@@ -275,8 +275,10 @@ class Keeper(threading.Thread):
     def _notice(self) -> None:
         before = self._host.held()
         rows = self._query(statements.NOTICE, self.worker)
-        for run, _, signal_seq, cancelled in rows:
-            self._host.call(functools.partial(self._host.noticed, run, signal_seq, cancelled))
+        for run, _, signal_seq, cancelled, paused in rows:
+            self._host.call(
+                functools.partial(self._host.noticed, run, signal_seq, cancelled, paused=paused)
+            )
         said: set[tuple[int, int]] = {(row[0], row[1]) for row in rows}
         self._disown(said - self._host.held())
         for pair in before - said:

@@ -54,7 +54,8 @@ RETURNING r.id, r.public_id, r.epoch, r.agent, r.agent_version, r.created_at, r.
           CASE WHEN r.cancel_requested_at IS NULL THEN ''
                ELSE coalesce(nullif(r.cancel_reason, ''), 'cancelled_by_operator') END,
           r.parent_id, r.parent_key, r.queue, r.forked_from_id IS NOT NULL,
-          p.input_codec::int, p.input, r.steps, r.retries, r.progress, r.conversation_id
+          p.input_codec::int, p.input, r.steps, r.retries, r.progress, r.conversation_id,
+          r.pause_by
 """,
 )
 
@@ -117,8 +118,10 @@ WITH x AS (
         AS t(run_id, epoch, key, phase, n, seq, kind, name, fingerprint, codec, data,
              input_codec, input, meta, started_at, at)
 ), ok AS MATERIALIZED (
-    SELECT id, epoch, signal_seq, cancel_requested_at IS NOT NULL AS cancelled FROM run
-     WHERE id = ANY($17::bigint[]) AND status = 'running' ORDER BY id FOR SHARE
+    SELECT id, epoch, signal_seq,
+           CASE WHEN cancel_requested_at IS NOT NULL THEN 2 WHEN pause_by <> '' THEN 1
+                ELSE 0 END AS wish
+      FROM run WHERE id = ANY($17::bigint[]) AND status = 'running' ORDER BY id FOR SHARE
 ), written AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, fingerprint, codec, data,
                          input_codec, input, meta, started_at, at)
@@ -127,7 +130,7 @@ WITH x AS (
       FROM x JOIN ok ON ok.id = x.run_id AND ok.epoch = x.epoch
     ON CONFLICT DO NOTHING RETURNING run_id, seq
 )
-SELECT w.run_id, w.seq, ok.signal_seq, ok.cancelled FROM written w JOIN ok ON ok.id = w.run_id
+SELECT w.run_id, w.seq, ok.signal_seq, ok.wish FROM written w JOIN ok ON ok.id = w.run_id
 """,
 )
 
@@ -169,8 +172,9 @@ WITH parent AS MATERIALIZED (
       FROM parent p JOIN written w ON w.run_id = p.id
     RETURNING id, agent, started_by, queue
 ), paid AS (
-    INSERT INTO run_payload (run_id, input_codec, input, input_digest)
-    SELECT id, $16::int2, $17::bytea, $18::bytea FROM child
+    INSERT INTO run_payload (run_id, input_codec, input, input_digest, traceparent)
+    SELECT id, $16::int2, $17::bytea, $18::bytea,
+           (SELECT traceparent FROM run_payload WHERE run_id = $1::bigint) FROM child
 ), told AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
     SELECT id, '@run.created', 4, 0, 1, 0, 'run.created', agent,
@@ -180,8 +184,9 @@ SELECT queue FROM child
 """,
 )
 
-# Runs that hold no worker any more: waiting, or given back ('queued'). Decided from columns of the
-# locked row only, because PostgreSQL re-reads the row after a lock wait but no sub-query.
+# Runs that hold no worker any more: waiting, or given back ('queued'). Decided from columns that
+# the lock returns, because PostgreSQL re-reads the row after a lock wait but no sub-query. A run
+# that somebody wants to pause waits for an operator, unless it has a question for one anyway.
 # $1 ids, $2 epochs, $3 target, $4 waiting for, $5 detail, $6 wake at, $7 signals seen, $8 seq,
 # $9 version, $10 steps, $11 retries, $12 worked ms, $13 progress, $14 last progress
 SUSPEND = _statement(
@@ -194,32 +199,40 @@ WITH x AS (
         AS t(id, epoch, target, waiting_for, detail, wake_at, seen, seq, version, steps, retries,
              worked_ms, progress, last_progress_at)
 ), locked AS MATERIALIZED (
-    SELECT id FROM run WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, signal_seq, pause_by, cancel_requested_at IS NOT NULL AS cancelled
+      FROM run WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+), judged AS MATERIALIZED (
+    SELECT x.*, l.pause_by,
+           CASE WHEN l.cancelled THEN 'queued'
+                WHEN l.pause_by <> '' AND x.waiting_for <> 'operator' THEN 'paused'
+                WHEN x.target = 'queued' OR l.signal_seq > x.seen THEN 'queued'
+                ELSE 'waiting' END AS becomes
+      FROM x JOIN locked l ON l.id = x.id
 ), moved AS (
     UPDATE run r
-       SET status = CASE WHEN x.target = 'queued' OR r.signal_seq > x.seen
-                              OR r.cancel_requested_at IS NOT NULL THEN 'queued' ELSE 'waiting' END,
-           waiting_for = CASE WHEN x.target = 'queued' OR r.signal_seq > x.seen
-                              OR r.cancel_requested_at IS NOT NULL THEN '' ELSE x.waiting_for END,
-           waiting_detail = CASE WHEN x.target = 'queued' OR r.signal_seq > x.seen
-                              OR r.cancel_requested_at IS NOT NULL THEN '' ELSE x.detail END,
-           ready_at = CASE WHEN x.target = 'queued' OR r.signal_seq > x.seen
-                              OR r.cancel_requested_at IS NOT NULL
-                           THEN clock_timestamp() ELSE x.wake_at END,
+       SET status = CASE j.becomes WHEN 'queued' THEN 'queued' ELSE 'waiting' END,
+           waiting_for = CASE j.becomes WHEN 'queued' THEN '' WHEN 'paused' THEN 'operator'
+                                        ELSE j.waiting_for END,
+           waiting_detail = CASE j.becomes WHEN 'queued' THEN ''
+                                           WHEN 'paused' THEN 'paused:' || j.pause_by
+                                           ELSE j.detail END,
+           ready_at = CASE j.becomes WHEN 'queued' THEN clock_timestamp()
+                                     WHEN 'waiting' THEN j.wake_at END,
            worker_id = NULL, status_at = clock_timestamp(), step_deadline_at = NULL,
-           crash_count = 0, agent_version = x.version, steps = x.steps, retries = x.retries,
-           worked_ms = r.worked_ms + x.worked_ms, progress = x.progress,
-           last_progress_at = greatest(r.last_progress_at, x.last_progress_at)
-      FROM x, locked
-     WHERE r.id = x.id AND locked.id = x.id AND r.epoch = x.epoch AND r.status = 'running'
+           crash_count = 0, agent_version = j.version, steps = j.steps, retries = j.retries,
+           worked_ms = r.worked_ms + j.worked_ms, progress = j.progress,
+           last_progress_at = greatest(r.last_progress_at, j.last_progress_at)
+      FROM judged j
+     WHERE r.id = j.id AND r.epoch = j.epoch AND r.status = 'running'
     RETURNING r.id, r.epoch, r.agent, r.status, r.waiting_for, r.waiting_detail, r.ready_at,
-              r.queue, x.seq
+              r.queue, j.seq, CASE j.becomes WHEN 'paused' THEN j.pause_by END AS paused_by
 ), told AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
-    SELECT id, '@run.waiting', 4, epoch, seq, epoch, 'run.waiting', agent,
-           jsonb_strip_nulls(jsonb_build_object('waiting_for', waiting_for,
+    SELECT id, '@' || kind, 4, epoch, seq, epoch, kind, agent,
+           jsonb_strip_nulls(jsonb_build_object('waiting_for', waiting_for, 'by', paused_by,
                 'detail', nullif(waiting_detail, ''), 'wake_at', ready_at))
-      FROM moved WHERE status = 'waiting'
+      FROM (SELECT *, CASE WHEN paused_by IS NULL THEN 'run.waiting' ELSE 'run.paused' END AS kind
+              FROM moved WHERE status = 'waiting') m
 )
 SELECT id, status, queue FROM moved
 """,
@@ -262,8 +275,8 @@ WITH x AS (
       FROM done d WHERE p.run_id = d.id
 ), told AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, codec, data, meta)
-    SELECT id, '@run.' || status, 4, 0, seq, epoch, 'run.' || status, agent, error_codec, error,
-           meta::jsonb FROM done
+    SELECT id, '@run.' || status, 4, epoch, seq, epoch, 'run.' || status, agent, error_codec,
+           error, meta::jsonb FROM done
 ), woken AS (
     UPDATE run p
        SET signal_seq = p.signal_seq + 1,
@@ -333,7 +346,8 @@ SELECT id, pid, pid_started FROM worker
 NOTICE = """
 SELECT id, epoch, signal_seq,
        CASE WHEN cancel_requested_at IS NULL THEN ''
-            ELSE coalesce(nullif(cancel_reason, ''), 'cancelled_by_operator') END
+            ELSE coalesce(nullif(cancel_reason, ''), 'cancelled_by_operator') END,
+       pause_by <> ''
   FROM run WHERE worker_id = $1 AND status = 'running'
 """
 

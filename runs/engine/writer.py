@@ -36,13 +36,14 @@ RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 log = structlog.get_logger(__name__)
 
-Flagged = Callable[[int, int, bool], None]
+Flagged = Callable[[int, int, int], None]
 Moved = Callable[[int, int], None]
 
 
 class Writer:
-    """Sends what executions record. ``flagged(run, signal_seq, cancelled)`` is called for runs that
-    a flush finds signalled or asked to stop, ``moved(run, seq)`` with what became durable."""
+    """Sends what executions record. ``flagged(run, signal_seq, wish)`` is called for runs that a
+    flush finds signalled or asked to pause (1) or stop (2), ``moved(run, seq)`` with what became
+    durable."""
 
     def __init__(self, conninfo: str, flagged: Flagged, moved: Moved) -> None:
         self._conninfo = conninfo
@@ -249,9 +250,9 @@ class Writer:
             written |= {(pgwire.read_int(r[0]), pgwire.read_int(r[1])) for r in found}
         self.rows += len(written)
         for row in rows:
-            signal_seq = pgwire.read_int(row[2])
-            if signal_seq or pgwire.read_bool(row[3]):
-                self._flagged(pgwire.read_int(row[0]), signal_seq, pgwire.read_bool(row[3]))
+            signal_seq, wish = pgwire.read_int(row[2]), pgwire.read_int(row[3])
+            if signal_seq or wish:
+                self._flagged(pgwire.read_int(row[0]), signal_seq, wish)
         for work in batch:
             self._conclude(work, written)
 

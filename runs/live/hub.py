@@ -349,7 +349,9 @@ class Hub:
             watched.seq = watched.seq or await self._reader.do(reading.last_seq, run.pk)
             async for lines in self._lines(run.pk, stream):
                 yield lines
-                if any(line.kind in ENDS for line in lines):
+                if lines[-1].kind in ENDS and await self._reader.do(
+                    reading.is_over, run.pk, lines[-1].seq
+                ):
                     return
         finally:
             watched.streams.remove(stream)

@@ -110,7 +110,9 @@ def _timeline(drawn: RunDrawing, changed: Iterable[Step], before: Before) -> lis
         return [_stale("view")]
     frames = []
     if drawn.scale != before.scale:
-        if len(steps) > BLOCK or before.scale is None or not drawn.scale.live:
+        # The end of a run, or its going on after a failure, draws the whole anew.
+        turned = before.scale is None or before.scale.live is not drawn.scale.live
+        if len(steps) > BLOCK or turned or not drawn.scale.live:
             return [_stale("timeline")]
         changed = steps
         frames.append(_place("morph", "axis", draw("runs/_axis.html", drawing=drawn)))

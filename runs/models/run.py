@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -99,6 +100,8 @@ class Run(models.Model):
     signal_seq = models.IntegerField(db_default=0)
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_reason = models.CharField(max_length=21, choices=StopReason, blank=True, db_default="")
+    # Who wants it to stop at its next step boundary, until somebody lets it go on.
+    pause_by = models.TextField(blank=True, db_default="")
     crash_count = models.SmallIntegerField(db_default=0)
     # Journal rows at the last claim: a crash without a new row counts towards the crash limit.
     claimed_seq = models.IntegerField(db_default=0)
@@ -124,6 +127,10 @@ class Run(models.Model):
     )
     started_by = models.TextField(blank=True, db_default="")
     idempotency_key = models.TextField(null=True, db_collation="C")
+    # What the caller calls it. Null where nothing was said, which costs the hot row no byte.
+    external_id = models.TextField(null=True, db_collation="C")
+    tags = ArrayField(models.TextField(), null=True)
+    metadata = models.JSONField(null=True)
     parent = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, related_name="children", db_index=False
     )
@@ -199,6 +206,14 @@ class Run(models.Model):
                 name="run_by_conversation",
                 condition=Q(conversation__isnull=False),
             ),
+            # Lists: what callers wrote on their runs.
+            GinIndex(fields=["tags"], name="run_tags", condition=Q(tags__isnull=False)),
+            GinIndex(
+                fields=["metadata"],
+                name="run_metadata",
+                opclasses=["jsonb_path_ops"],
+                condition=Q(metadata__isnull=False),
+            ),
         ]
         constraints = [
             # Idempotent start.
@@ -213,6 +228,13 @@ class Run(models.Model):
                 "conversation",
                 name="run_one_live_per_conversation",
                 condition=Q(conversation__isnull=False, finished_at__isnull=True),
+            ),
+            # A caller's own name means one run.
+            models.UniqueConstraint(
+                fields=["owner", "external_id"],
+                name="run_external_id",
+                condition=Q(external_id__isnull=False),
+                nulls_distinct=False,
             ),
             # One child per place in its parent.
             models.UniqueConstraint(
@@ -273,9 +295,11 @@ class RunPayload(models.Model):
     input_digest = models.BinaryField(max_length=32)
     output_codec = models.SmallIntegerField(null=True)
     output = models.BinaryField(null=True)
-    # Encoded {"code", "message", "detail", "step"} of a run that failed.
+    # Encoded {"code", "message", "kind", "steps"} of a run that failed.
     error_codec = models.SmallIntegerField(null=True)
     error = models.BinaryField(null=True)
+    # The W3C trace context of the request that started it.
+    traceparent = models.CharField(max_length=55, null=True)
 
     class Meta:
         db_table = "run_payload"

@@ -25,7 +25,7 @@ BROKEN = {"code": "timeout", "message": "No result within 2 s."}
 
 def happenings() -> Iterator[Step]:
     """What happens to a run, one line at a time: every kind at least once."""
-    outcome, started, intent = Phase.OUTCOME, Phase.STARTED, Phase.INTENT
+    outcome, started = Phase.OUTCOME, Phase.STARTED
     yield lambda s: s.note("run.started", 1, worker=7)
     yield lambda s: s.wait(1).add("list#1", outcome, "step.completed", value=[1], took=1, **TOOL)
     yield lambda s: s.wait(2).add("slow#1", started, "step.started", n=1, attempt=1, **TOOL)
@@ -47,13 +47,36 @@ def happenings() -> Iterator[Step]:
     yield lambda s: s.note("run.waiting", 1, waiting_for="timer").fields(
         status="waiting", waiting_for="timer", worker=None, ready_at=s.clock + timedelta(hours=1)
     )
-    yield lambda s: s.wait(300).note("run.resumed", 1).fields(status="queued", waiting_for="")
+    yield (
+        lambda s: (
+            s.wait(9)
+            .note("run.paused", 1, by="ana")
+            .fields(
+                waiting_for="operator", waiting_detail="paused:ana", pause_by="ana", ready_at=None
+            )
+        )
+    )
+    yield (
+        lambda s: (
+            s.wait(300)
+            .note("run.resumed", 1)
+            .fields(
+                status="queued", waiting_for="", waiting_detail="", pause_by="", ready_at=s.clock
+            )
+        )
+    )
     yield lambda s: s.note("run.started", 2, worker=8).fields(
         status="running", worker=factories.worker(), ready_at=None
     )
     yield lambda s: s.add("nap#1", outcome, "timer.fired", value=None, took=300, type="timer")
     yield lambda s: s.wait(1).add("paid#1", started, "event.awaited", n=1, type="event")
     yield lambda s: s.wait(9).add("paid#1", outcome, "event.received", value=1, type="event")
+    yield from later_happenings()
+
+
+def later_happenings() -> Iterator[Step]:
+    """Children, uncertain outcomes, a failure after which the run goes on, a wish to stop."""
+    outcome, started, intent = Phase.OUTCOME, Phase.STARTED, Phase.INTENT
     yield lambda s: s.add("kid#1", started, "child.started", n=1, type="child")
     yield lambda s: s.wait(4).add("kid#1", outcome, "child.finished", value=1, type="child")
     yield lambda s: s.wait(1).add(
@@ -69,6 +92,14 @@ def happenings() -> Iterator[Step]:
             s.wait(60)
             .add("pay#1", outcome, "step.settled", value="ok", verdict="happened", by="ana", **ONCE)
             .fields(status="queued", waiting_for="", waiting_detail="", ready_at=s.clock)
+        )
+    )
+    yield lambda s: s.wait(1).ends(RunStatus.FAILED, "tool_error", error=BROKEN)
+    yield (
+        lambda s: (
+            s.wait(60)
+            .note("run.reopened", 4, key="@reopened", by="ana")
+            .fields(status="queued", stop_reason="", finished_at=None, ready_at=s.clock)
         )
     )
     yield lambda s: s.note("run.forked", 1, by="ana")

@@ -148,6 +148,8 @@ class Worker:
     def finish(self, run: int) -> bool:
         held = self.runs.pop(run)
         ending = Finished("succeeded", "completed", encode("done"))
+        if held.claim.epoch % 3 == 0:
+            ending = Finished("failed", "agent_error", error=encode({"message": "", "steps": []}))
         if held.cancelled:
             ending = Finished("cancelled", held.cancelled)
         closing = Closing(

@@ -294,6 +294,30 @@ class Histories(RuleBasedStateMachine):
         with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
             store.settle(cursor, run, said, grace_seconds=5)
 
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def pause(self, choice: int) -> None:
+        with self.db.transaction(), self.db.cursor() as cursor:
+            store.pause(cursor, self._run(choice), by="test")
+
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def resume(self, choice: int) -> None:
+        self._resume(self._run(choice))
+
+    def _resume(self, run: int) -> None:
+        refusals = (store.RunIsFinal, store.NotParked, store.NeedsSettlement)
+        with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
+            store.resume(cursor, run, by="test")
+
+    @precondition(_some_run)
+    @rule(choice=pick)
+    def reopen(self, choice: int) -> None:
+        """A run that failed goes on; others refuse."""
+        refusals = (store.NotFailed, store.NotRetriable)
+        with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
+            store.reopen(cursor, self._run(choice), by="test")
+
     # -- what must always hold
 
     @invariant()
@@ -328,7 +352,11 @@ class Histories(RuleBasedStateMachine):
             epoch, read = self.loaded.get(row[0], (0, 0))
             assert all(line[1] >= epoch for line in lines if line[0] > read), (epoch, read, lines)
             ends = [n for n, line in enumerate(lines) if line[4].removeprefix("run.") in FINAL]
-            assert ends == ([len(lines) - 1] if row[1] in FINAL else []), lines
+            over = [n for n in ends if n == len(lines) - 1]
+            assert over == ([len(lines) - 1] if row[1] in FINAL else []), lines
+            # An end before the last line is a failure after which the run went on at once.
+            later = [lines[n + 1][4] for n in ends if n not in over]
+            assert all(kind == "run.reopened" for kind in later), lines
 
     def nothing_sleeps_through_a_message(self) -> None:
         for run, status, waiting_for, _, counter, _, cancelled in self.rows:
@@ -361,6 +389,7 @@ class Histories(RuleBasedStateMachine):
             for row in left:
                 if row[2] == "operator":
                     self._answer(row[0])
+                    self._resume(row[0])
                 self._tell(row[0], "go", None)
         assert not left, left
         self.journals_are_sound()

@@ -154,7 +154,10 @@ def test_the_console_session_works_too_and_needs_its_csrf_token(owner: User) -> 
 
 
 PLACES = ["", "/events", "/steps", "/stream"]
-DEEDS = ["/cancel", "/resume", "/signal", "/fork", "/steps/pay%231/settle"]
+DEEDS = [
+    "/cancel", "/pause", "/resume", "/retry", "/replay", "/signal", "/fork",
+    "/steps/pay%231/settle",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -348,3 +351,95 @@ def test_events_hold_no_values(app: App, owner: User, worker: FakeWorker) -> Non
     worker.appends(run, "look#1", value="a secret")
     assert Journal.objects.filter(data__isnull=False).exists()
     assert "secret" not in json.dumps(app.get(f"runs/{run.public_id}/events").json())
+
+
+def test_a_run_is_paused_and_resumed_by_its_owner(
+    app: App, owner: User, worker: FakeWorker
+) -> None:
+    run = start(owner)
+    paused = app.post(f"runs/{run.public_id}/pause").json()
+    assert (paused["waiting_for"], paused["waiting_detail"]) == ("operator", "paused:olga")
+    assert paused["pause_requested_by"] == "olga"
+    assert app.post(f"runs/{run.public_id}/pause").status_code == 200
+    resumed = app.post(f"runs/{run.public_id}/resume").json()
+    assert (resumed["status"], resumed["pause_requested_by"]) == ("queued", "")
+
+
+def test_who_is_no_operator_resumes_what_was_paused_and_not_what_crashed(
+    stranger: User, worker: FakeWorker
+) -> None:
+    app, run = App(stranger), start(stranger)
+    app.post(f"runs/{run.public_id}/pause")
+    assert app.post(f"runs/{run.public_id}/resume").status_code == 200
+    run.refresh_from_db()
+    crashed = worker.suspends(worker.claims(run), "operator", "crash_loop")
+    refused = app.post(f"runs/{crashed.public_id}/resume")
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+
+
+def test_retries_say_what_cannot_be_retried(app: App, owner: User, worker: FakeWorker) -> None:
+    run = worker.suspends(worker.claims(start(owner)), "retry", "fetch")
+    path = f"runs/{run.public_id}/retry"
+    assert app.post(path, {"what": "failure"}).json()["code"] == "not_failed"
+    assert app.post(path, {"what": "now"}).json()["status"] == "queued"
+    assert app.post(path, {"what": "later"}).json()["meta"]["fields"].keys() == {"/what"}
+    sleeps = worker.suspends(worker.claims(start(owner)), "timer")
+    told = app.post(f"runs/{sleeps.public_id}/retry", {"what": "now"}).json()
+    assert told["code"] == "nothing_to_retry"
+
+
+def test_a_run_is_run_again_once_per_key(app: App, owner: User) -> None:
+    run = start(owner, input={"value": 1}, title="First")
+    path = f"runs/{run.public_id}/replay"
+    first = app.post(path, {}, idempotency_key="r").json()
+    again = app.post(path, {}, idempotency_key="r")
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    assert (first["forked_from"], first["forked_at_seq"], first["title"]) == (
+        run.public_id,
+        0,
+        "First",
+    )
+    assert app.get(f"runs/{first['id']}").json()["input"] == {"value": 1}
+    other = start(owner)
+    mixed = app.post(f"runs/{other.public_id}/replay", {}, idempotency_key="r")
+    assert mixed.json()["code"] == "idempotency_mismatch"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_are_found_by_what_callers_wrote_on_them(app: App, owner: User) -> None:
+    body = {"agent": "anything", "tags": ["b", "a", "a"], "metadata": {"order": "7", "x:y": ""}}
+    made = app.post("runs", {**body, "external_id": "job-1"}).json()
+    assert (made["tags"], made["metadata"]) == (["a", "b"], {"order": "7", "x:y": ""})
+    start(owner)
+    for found in (
+        {"tag": ["a", "b"]},
+        {"metadata": "order:7"},
+        {"external_id": "job-1"},
+        {"owner": "olga", "tag": "a"},
+    ):
+        assert [item["id"] for item in app.get("runs", **found).json()["items"]] == [made["id"]]
+    for nothing in ({"tag": ["a", "c"]}, {"metadata": "order:8"}, {"owner": "x"}, {"team": "t"}):
+        assert app.get("runs", **nothing).json()["items"] == []
+    taken = app.post("runs", {"agent": "anything", "external_id": "job-1"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "external_id_taken")
+    assert Run.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"tags": ["x"] * 17},
+        {"tags": ["two words"]},
+        {"tags": [""]},
+        {"metadata": {str(n): "" for n in range(17)}},
+        {"metadata": {"x" * 65: ""}},
+        {"metadata": {"x": "y" * 513}},
+        {"metadata": {"x": {"y": 1}}},
+        {"metadata": {"x": "\0"}},
+        {"external_id": ""},
+    ],
+)
+def test_labels_have_limits(app: App, labels: dict[str, Any]) -> None:
+    answer = app.post("runs", {"agent": "anything", **labels})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert Run.objects.count() == 0

@@ -21,12 +21,17 @@ from runs.engine.store.leases import GRACE_SECONDS, Reclaimed, mark_dead, reclai
 from runs.engine.store.locking import Held, lock
 from runs.engine.store.overdue import due, expired, orphans, untold
 from runs.engine.store.parking import (
+    NeedsOperator,
     NeedsSettlement,
+    NothingToRetry,
     NotParked,
     RunIsBusy,
     RunIsFinal,
+    pause,
     resume,
+    retry_now,
 )
+from runs.engine.store.reopening import NotFailed, NotRetriable, reopen
 from runs.engine.store.retention import (
     collect_blobs,
     forget_conversations,
@@ -52,11 +57,15 @@ __all__ = [
     "Hint",
     "InQuarantine",
     "Moved",
+    "NeedsOperator",
     "NeedsSettlement",
     "NewRun",
     "NoSuchEvent",
+    "NotFailed",
     "NotParked",
+    "NotRetriable",
     "NotUncertain",
+    "NothingToRetry",
     "Reclaimed",
     "RunIsBusy",
     "RunIsFinal",
@@ -78,8 +87,11 @@ __all__ = [
     "mark_dead",
     "orphans",
     "parents_of",
+    "pause",
     "reclaim",
+    "reopen",
     "resume",
+    "retry_now",
     "settle",
     "signal",
     "start",

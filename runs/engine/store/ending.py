@@ -69,7 +69,7 @@ WITH ended AS (
       FROM journal i JOIN ended ON ended.id = i.run_id WHERE {OPEN_INTENT} GROUP BY i.run_id
 )
 INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, codec, data, meta)
-SELECT e.id, '@run.' || %(status)s, 4, 0, {NEXT_SEQ.format(run="e.id")}, e.epoch,
+SELECT e.id, '@run.' || %(status)s, 4, e.epoch, {NEXT_SEQ.format(run="e.id")}, e.epoch,
        'run.' || %(status)s, e.agent, %(codec)s::smallint, %(error)s::bytea,
        %(meta)s::jsonb || jsonb_strip_nulls(jsonb_build_object('uncertain', d.keys))
   FROM ended e LEFT JOIN doubtful d ON d.run_id = e.id

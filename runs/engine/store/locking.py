@@ -21,6 +21,7 @@ class Held:
     waiting_detail: str
     epoch: int
     parent_id: int | None
+    pause_by: str
 
     @property
     def is_final(self) -> bool:
@@ -33,7 +34,7 @@ class Held:
 
 
 _LOCK = """
-SELECT id, public_id, queue, status, waiting_for, waiting_detail, epoch, parent_id
+SELECT id, public_id, queue, status, waiting_for, waiting_detail, epoch, parent_id, pause_by
   FROM run WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 

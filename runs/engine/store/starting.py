@@ -33,6 +33,10 @@ class NewRun:
     timeout_seconds: float | None = None
     expires_at: datetime | None = None
     ready_at: datetime | None = None
+    external_id: str | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    traceparent: str | None = None
     forked_from_id: int | None = None
     forked_at_seq: int | None = None
     conversation_id: int | None = None
@@ -44,18 +48,19 @@ _START = (
 WITH new AS (
     INSERT INTO run (public_id, agent, agent_version, title, queue, priority, status, ready_at,
                      timeout_seconds, expires_at, owner_id, team_id, started_by, idempotency_key,
-                     forked_from_id, forked_at_seq, conversation_id)
+                     forked_from_id, forked_at_seq, external_id, tags, metadata, conversation_id)
     VALUES (%(public_id)s, %(agent)s, %(agent_version)s, %(title)s, %(queue)s, %(priority)s,
             'queued', coalesce(%(ready_at)s::timestamptz, clock_timestamp()),
             %(timeout_seconds)s::float8, %(expires_at)s::timestamptz, %(owner_id)s::bigint,
             %(team_id)s::bigint, %(started_by)s, %(idempotency_key)s::text,
-            %(forked_from_id)s::bigint, %(forked_at_seq)s::int,
-            %(conversation_id)s::bigint)
+            %(forked_from_id)s::bigint, %(forked_at_seq)s::int, %(external_id)s::text,
+            %(tags)s::text[], %(metadata)s::jsonb, %(conversation_id)s::bigint)
     ON CONFLICT (owner_id, agent, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING *
 ), payload AS (
-    INSERT INTO run_payload (run_id, input_codec, input, input_digest)
-    SELECT id, %(input_codec)s::smallint, %(input)s::bytea, %(input_digest)s::bytea FROM new
+    INSERT INTO run_payload (run_id, input_codec, input, input_digest, traceparent)
+    SELECT id, %(input_codec)s::smallint, %(input)s::bytea, %(input_digest)s::bytea,
+           %(traceparent)s::text FROM new
 ), told AS (
     INSERT INTO journal (run_id, key, phase, n, seq, epoch, kind, name, meta)
     SELECT id, '@run.created', 4, 0, 1, 0, 'run.created', agent, %(meta)s::jsonb FROM new
@@ -73,7 +78,11 @@ def start(cursor: Cursor, new: NewRun) -> Run | None:
     """
     cursor.execute(_START, _parameters(new))
     row = cursor.fetchone()
-    return None if row is None else Run.from_db("default", _COLUMNS, row)
+    if row is None:
+        return None
+    run = Run.from_db("default", _COLUMNS, row)
+    run.metadata = new.metadata or None  # which a plain cursor reads as text
+    return run
 
 
 def _parameters(new: NewRun) -> dict[str, Any]:
@@ -82,5 +91,7 @@ def _parameters(new: NewRun) -> dict[str, Any]:
         "public_id": new_run_id(),
         "input_codec": new.input.codec,
         "input": new.input.data,
+        "metadata": json.dumps(new.metadata) if new.metadata else None,
+        "tags": new.tags or None,
         "meta": json.dumps({"agent": new.agent, "by": new.started_by, **new.meta}),
     }

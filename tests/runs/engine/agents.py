@@ -188,3 +188,66 @@ async def telling(ctx: RunContext, text: str, fails: bool = False) -> str:
 async def remembers(ctx: RunContext, message: str) -> str:
     turns = await ctx.conversation()
     return "".join(str(turn.message) for turn in turns) + message
+
+
+BROKEN: set[str] = set()
+CALLS: list[str] = []
+KEYS: list[str] = []
+
+
+@tool(effect="idempotent", retries=0)
+async def act(ctx: ToolContext, name: str) -> str:
+    if not CALLS:
+        KEYS.clear()
+    CALLS.append(name)
+    KEYS.append(ctx.idempotency_key)
+    if name in BROKEN:
+        raise ValueError(f"{name} is broken")
+    return name
+
+
+async def _act(ctx: RunContext, name: str) -> str:
+    return await ctx.call(act, name, id=name)
+
+
+@agent(name="chain")
+async def chain(ctx: RunContext) -> str:
+    return "".join([await _act(ctx, name) for name in "abc"])
+
+
+@agent(name="chain-and-listens")
+async def chain_and_listens(ctx: RunContext) -> str:
+    made = "".join([await _act(ctx, name) for name in "ab"])
+    await ctx.wait_event("go")
+    return made
+
+
+@agent(name="abreast")
+async def abreast(ctx: RunContext) -> list[object]:
+    return await ctx.gather(*(_act(ctx, name) for name in "abc"))
+
+
+@agent(name="tidies")
+async def tidies(ctx: RunContext) -> str:
+    try:
+        await _act(ctx, "b")
+    except StepFailed:
+        await _act(ctx, "tidy")
+        await _act(ctx, "report")
+        raise
+    await _act(ctx, "report")
+    return "done"
+
+
+@agent(name="family")
+async def family(ctx: RunContext) -> object:
+    child = await ctx.spawn(chain, {})
+    return await child.result()
+
+
+@agent(name="stumbles")
+async def stumbles(ctx: RunContext) -> str:
+    made = await _act(ctx, "a")
+    if "own" in BROKEN:
+        raise RuntimeError("a bug")
+    return made
