@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
-from runs import figures, queries
+from runs import dialogue, figures, queries
 from runs.live.audience import (
     RIGHT_LOST,
     SIGNED_OUT,
@@ -25,8 +25,9 @@ from runs.live.audience import (
     Subscriber,
     encode,
 )
+from runs.live.boards import boards
 from runs.live.hub import hub
-from runs.models import Run
+from runs.models import Conversation, Run
 from runs.release import build
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ class Console(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
         self._looked_at = float("-inf")
-        self._topics: dict[str, tuple[int, Audience] | ListAudience] = {}
+        self._topics: dict[str, tuple[int, Audience] | ListAudience | str] = {}
         await self.accept()
         user: object = self.scope.get("user")
         if not isinstance(user, User) or not user.is_active:
@@ -133,6 +134,8 @@ class Console(AsyncWebsocketConsumer):
             await self._watch_list(said)
         elif topic.startswith("run:"):
             await self._watch_run(topic, said)
+        elif topic.startswith("conversation:"):
+            await self._watch_talk(topic)
 
     async def _watch_run(self, topic: str, said: dict[str, Any]) -> None:
         try:
@@ -146,6 +149,19 @@ class Console(AsyncWebsocketConsumer):
         )
         self._topics[topic] = (run.pk, audience)
         await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
+        boards().watch(self._who, run)
+
+    async def _watch_talk(self, topic: str) -> None:
+        try:
+            talk = await database_sync_to_async(self._talk)(topic.partition(":")[2])
+        except NotFound:
+            await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
+            return
+        self._topics[topic] = talk.public_id
+        boards().watch(self._who, talk)
+
+    def _talk(self, public_id: str) -> Conversation:
+        return dialogue.conversation(public_id=public_id, viewer=self._who.actor)
 
     def _run(self, public_id: str) -> Run:
         return queries.get_run(public_id=public_id, viewer=self._who.actor)
@@ -163,8 +179,11 @@ class Console(AsyncWebsocketConsumer):
         watched = self._topics.pop(topic, None)
         if isinstance(watched, ListAudience):
             await hub().leave_list(self._who, watched)
+        elif isinstance(watched, str):
+            await boards().leave(self._who, watched)
         elif watched is not None:
             await hub().leave_run(self._who, *watched)
+            await boards().leave(self._who, topic.partition(":")[2])
 
 
 def _subscriber(user: User) -> Subscriber:

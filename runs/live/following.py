@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from runs import reading
 from runs.live.hub import hub, subscribe
-from runs.live.text import Change, Done, Piece, Writing
+from runs.live.text import Change, Piece, Writing
 from runs.models import Run
 from runs.timeline import Line
 
@@ -31,13 +32,18 @@ class News:
         return not self.changes and not self.lines
 
 
-async def follow(run: Run, after: int, *, pause_seconds: float) -> AsyncGenerator[News, None]:
+async def follow(
+    run: Run, after: int, *, pause_seconds: float, first: bytes | None = None
+) -> AsyncGenerator[News, None]:
     """The lines of ``run`` above ``after``, and its text, until it has ended.
 
     Lines are dense and in order. Empty news come whenever nothing did for ``pause_seconds``.
+    ``first`` is a piece that came before.
     """
     pieces: asyncio.Queue[bytes] = asyncio.Queue(MOST_PIECES)
-    writing = Writing()
+    if first is not None:
+        offer(pieces, first)
+    reader = _Reader(run)
     with hub().channel.listen(run.public_id, functools.partial(offer, pieces)):
         async with coming(subscribe(run, after)) as lines, coming(_each(pieces)) as texts:
             while True:
@@ -51,28 +57,38 @@ async def follow(run: Run, after: int, *, pause_seconds: float) -> AsyncGenerato
                     batch = lines.take()
                     if batch is None:
                         return
-                    yield News(_resets(writing.settle(batch)), tuple(batch))
+                    yield News(tuple(reader.writing.settle(batch)), tuple(batch))
                 elif texts.next in done:
-                    changes = taken(writing, texts.take() or b"")
+                    changes = await reader.take(texts.take() or b"")
                     if changes:
                         yield News(changes)
+
+
+class _Reader:
+    """What is being written, with what was recorded of each step before its text was first seen."""
+
+    def __init__(self, run: Run) -> None:
+        self.writing = Writing()
+        self._run = run
+        self._known: set[str] = set()
+
+    async def take(self, data: bytes) -> tuple[Change, ...]:
+        """What a message of the run's channel changes."""
+        piece = Piece.read(data)
+        if piece is None:
+            return ()
+        if piece.step not in self._known:
+            # Its outcome may be among the lines nobody here asked for.
+            self._known.add(piece.step)
+            recorded = await hub().read(reading.lines_of_step, self._run, piece.step)
+            self.writing.settle(recorded)
+        return tuple(self.writing.take(piece))
 
 
 def offer(pieces: asyncio.Queue[bytes], data: bytes) -> None:
     """Queue a piece; one too many is dropped."""
     with contextlib.suppress(asyncio.QueueFull):
         pieces.put_nowait(data)
-
-
-def taken(writing: Writing, data: bytes) -> tuple[Change, ...]:
-    """What a message of the run's channel changes."""
-    piece = Piece.read(data)
-    return () if piece is None else tuple(writing.take(piece))
-
-
-def _resets(changes: list[Change]) -> tuple[Change, ...]:
-    """What the lines themselves do not say: an outcome speaks for itself."""
-    return tuple(change for change in changes if not isinstance(change, Done))
 
 
 async def _each(pieces: asyncio.Queue[bytes]) -> AsyncGenerator[bytes, None]:
