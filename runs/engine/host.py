@@ -13,29 +13,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
-from random import Random
+from datetime import datetime
 
 import structlog
 from django.db import close_old_connections
 
-from agentops.execution import endings
 from agentops.execution.execution import Execution
-from agentops.execution.port import Ending, Finished, Lost, Released, Suspended, Unstorable
+from agentops.execution.port import Finished, Suspended
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, History
-from agentops.execution.threads import Job, Threads
+from agentops.execution.threads import Threads
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
-from runs.engine import statements
-from runs.engine.batches import Closing, Parting
 from runs.engine.breakers import Breakers
 from runs.engine.claims import Claims, Unreadable
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
 from runs.engine.options import Options
+from runs.engine.partings import Partings
 from runs.engine.port import WorkerPort
 from runs.engine.texts import Texts
 from runs.engine.transactions import Transactions
@@ -44,10 +41,6 @@ from runs.engine.writer import Writer
 log = structlog.get_logger(__name__)
 
 ANNOUNCE_AFTER_SECONDS = 0.25
-# A run whose agent or version this worker lacks is offered again after so long, give or take; each
-# time twice as long. A worker that knows the agent offers it again when it starts.
-DEFER_SECONDS = 15.0
-LONGEST_DEFER_SECONDS = 15 * 60.0
 EXIT_GRACE_SECONDS = 5.0
 # What a flush says somebody wants of a run.
 _PAUSE = 1
@@ -76,7 +69,6 @@ class Host:
         self._executions: dict[int, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
-        self._chance = Random()  # noqa: S311 - jitter
         self._started = threading.Event()
         self._failure: Exception | None = None
         self._gone = False
@@ -135,6 +127,7 @@ class Host:
         self.texts = Texts(self.options.redis_url)
         self.transactions = Transactions(self.threads)
         self._claims = Claims(self.writer, self.options.queues)
+        self._partings = Partings(self)
         await self.loop.run_in_executor(None, lambda: catalog().agents())
         await self._register()
         self.keeper.start()
@@ -208,11 +201,11 @@ class Host:
             agent = self._agent_for(claim)
             if isinstance(claim.input, Unreadable):
                 parked = Suspended("operator", "payload", None, claim.signal_seq)
-                await self._part(claim, parked, None)
+                await self._partings.part(claim, parked)
             elif claim.paused and not claim.cancelled:
-                await self._part(claim, None, None)
+                await self._partings.part(claim, None)
             elif agent is None:
-                await self._defer(claim, history)
+                await self._partings.defer(claim, history)
             else:
                 await self._run(agent, claim, history)
         except Exception:
@@ -229,7 +222,7 @@ class Host:
         self._claims.loading.discard((claim.id, claim.epoch))
         try:
             ending = await execution.run()
-            await self._store(execution, ending)
+            await self._partings.store(execution, ending)
         finally:
             if self._executions.get(claim.id) is execution:
                 del self._executions[claim.id]
@@ -244,61 +237,6 @@ class Host:
         if agent.on_code_change == "pinned" and begun and claim.agent_version != agent.version:
             return None
         return agent
-
-    async def _defer(self, claim: Claim, history: History) -> None:
-        """This worker lacks the agent, or the version the run is pinned to: others may have it."""
-        seconds = min(LONGEST_DEFER_SECONDS, DEFER_SECONDS * 2 ** _deferrals(history))
-        again = self.keeper.now() + timedelta(seconds=seconds * self._chance.uniform(0.5, 1.5))
-        detail = f"{statements.LACKING}{claim.agent} {claim.agent_version}".strip()
-        await self._part(claim, Suspended("timer", detail, again, claim.signal_seq), None)
-
-    # -- storing how it ended -----------------------------------------------------------------
-
-    async def _store(self, execution: Execution, ending: Ending) -> None:
-        if isinstance(ending, Lost):
-            return
-        if isinstance(ending, Finished):
-            await self._finish(execution, ending)
-        elif isinstance(ending, Suspended):
-            await self._part(execution.claim, ending, execution)
-        elif isinstance(ending, Released):
-            await self._part(execution.claim, None, execution)
-
-    async def _finish(self, execution: Execution, ending: Finished) -> None:
-        done: asyncio.Future[None] = self.loop.create_future()
-        closing = Closing(
-            execution.claim,
-            ending,
-            await execution.numbers.last(),
-            execution.agent.version,
-            execution.counts(),
-            done,
-        )
-        self.writer.close(closing)
-        try:
-            await done
-        except Unstorable:
-            await self._part(
-                execution.claim, endings.unstorable(execution.stepping.seen), execution
-            )
-        else:
-            self._next_turn(execution.claim)
-
-    def _next_turn(self, claim: Claim) -> None:
-        """Somebody may wait for the end of this run to say something. The sweep looks as well."""
-        conversation = claim.conversation_id
-        if conversation is not None:
-            self.threads.submit(lambda: self.options.ended(conversation), _report_turn)
-
-    async def _part(
-        self, claim: Claim, ending: Suspended | None, execution: Execution | None
-    ) -> None:
-        done: asyncio.Future[str] = self.loop.create_future()
-        counts = execution.counts() if execution else endings.untouched(claim)
-        version = execution.agent.version if execution else claim.agent_version
-        seq = await execution.numbers.last() if execution else claim.seq + 1
-        self.writer.part(Parting(claim, ending, seq, version, counts, done))
-        await done
 
     # -- what reaches the runs (loop thread) --------------------------------------------------
 
@@ -430,19 +368,3 @@ class Host:
         self._thread.join(timeout=EXIT_GRACE_SECONDS)
         log.info("worker.gone", clean=clean)
         return clean
-
-
-def _report_turn(job: Job) -> None:
-    if job.error is not None:
-        log.warning("turn.not_started", error=repr(job.error))
-
-
-def _deferrals(history: History) -> int:
-    """How often in a row, up to now, no worker had the agent of this run."""
-    times = 0
-    for entry in reversed(history.entries):
-        detail = str((entry.meta or {}).get("detail", ""))
-        if entry.kind != "run.waiting" or not detail.startswith(statements.LACKING):
-            break
-        times += 1
-    return min(times, 16)

@@ -11,7 +11,8 @@ from django.utils import timezone
 from agentops.sdk.codec import decode
 from runs import services
 from runs.engine.history import _stored
-from runs.engine.host import DEFER_SECONDS, Host
+from runs.engine.host import Host
+from runs.engine.partings import DEFER_SECONDS
 from runs.models import Journal, Run, RunPayload, Worker
 from tests import factories
 from tests.runs.engine import agents
