@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "channels",
     "axes",
+    "corsheaders",
     "csp",
     "django_htmx",
     "django_structlog",
@@ -107,6 +108,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -268,6 +270,14 @@ REST_FRAMEWORK = {
 # The beginning by which scanners of code and logs know our tokens.
 REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False, "TOKEN_PREFIX": "agp_"}
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105 - the name of a model
+# Pages elsewhere whose browsers may call the API, with a token; never with a cookie of ours.
+CORS_ALLOWED_ORIGINS: list[str] = env.list("AGENTOPS_BROWSER_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "traceparent",
+    "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-Id", "traceparent"]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Agent operations",
     "DESCRIPTION": "Start runs of agents, follow them, and say what people know.",

@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import SESSION_KEY
 from django.utils import timezone
 
 from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
+from agentops.accounts.rechecks import CHECK_SECONDS, look_again
 from runs import dialogue, figures, queries
 from runs.live.audience import (
     RIGHT_LOST,
@@ -32,7 +32,6 @@ from runs.release import build
 
 log = structlog.get_logger(__name__)
 
-CHECK_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 MOST_TOPICS = 8
 MOST_ROWS = 200
@@ -54,7 +53,8 @@ class Console(AsyncWebsocketConsumer):
         if not isinstance(user, User) or not user.is_active:
             await self._bye(SIGNED_OUT)
             return
-        self._who = await database_sync_to_async(_subscriber)(user)
+        key = self.scope["session"].session_key
+        self._who = await database_sync_to_async(_subscriber)(user, key)
         self._zone = self.scope.get("cookies", {}).get("zone", "")
         known = {"now": figures.iso(timezone.now()), "build": build(), "paused": hub().is_late}
         await self.send(text_data=encode([{"do": "hello", **known}]))
@@ -86,14 +86,7 @@ class Console(AsyncWebsocketConsumer):
 
     def _still(self) -> Actor | None:
         """The person with the rights of now, if their session lives and they are active."""
-        session = self.scope["session"]
-        if not session.session_key or not session.exists(session.session_key):
-            return None
-        user = User.objects.filter(pk=self._who.actor.user.pk, is_active=True).first()
-        fresh = type(session)(session.session_key)
-        if user is None or fresh.get(SESSION_KEY) != str(user.pk):
-            return None
-        return Actor(user).ready()
+        return look_again(self._who.actor)
 
     async def _bye(self, code: int) -> None:
         await self.send(text_data=encode([{"do": "bye", "code": code}]))
@@ -186,8 +179,8 @@ class Console(AsyncWebsocketConsumer):
             await boards().leave(self._who, topic.partition(":")[2])
 
 
-def _subscriber(user: User) -> Subscriber:
-    return Subscriber(Actor(user).ready())
+def _subscriber(user: User, session_key: str | None) -> Subscriber:
+    return Subscriber(Actor(user, session_key=session_key).ready())
 
 
 def _number(value: object) -> int | None:

@@ -39,6 +39,7 @@ class Actor:
     # How they came, to look again whether they still may: a token, a delegation, a session.
     token: ApiToken | None = field(default=None, compare=False)
     delegation: Delegation | None = field(default=None, compare=False)
+    session_key: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -121,7 +122,8 @@ def _actor(request: HttpRequest | Request) -> Actor:
     if isinstance(token, ApiToken):
         return actor_with(token, token.shown_delegation)
     assert isinstance(request.user, User)  # noqa: S101 - narrows the type
-    return Actor(request.user)
+    session = getattr(request, "session", None)
+    return Actor(request.user, session_key=session.session_key if session else None)
 
 
 def _teams_of(user: User) -> frozenset[int]:

@@ -90,6 +90,23 @@ def tokens_of(*, user: User) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(user=user, only__isnull=True).order_by("-created", "public_id")
 
 
+def known() -> QuerySet[ApiToken]:
+    """All tokens, with what decides whether they open anything."""
+    return ApiToken.objects.select_related("user", "delegation__person")
+
+
+def why_useless(token: ApiToken, now: datetime) -> str:
+    """Why a token opens nothing any more; empty while it does."""
+    given = token.delegation
+    if token.is_expired(now):
+        return f"This token ended at {token.expiry:%Y-%m-%d %H:%M} UTC."
+    if not token.user.is_active or (given is not None and not given.person.is_active):
+        return "Whoever this token acts for has left."
+    if given is not None and given.expires_at <= now:
+        return "The delegation this token was made with has ended."
+    return ""
+
+
 def revoke_token(*, user: User, public_id: str, revoked_by: str) -> None:
     """Make a token of ``user`` useless from now on, with all that was made with it.
 

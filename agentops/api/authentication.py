@@ -100,26 +100,13 @@ def _token(text: str) -> ApiToken:
     """The token that says ``text``, if it still opens something."""
     digest = hash_token(text)
     key = text[: CONSTANTS.TOKEN_KEY_LENGTH]
-    known = ApiToken.objects.filter(token_key=key).select_related(
-        "user", "delegation__person", "delegation__service"
-    )
-    for token in known:
+    for token in tokens.known().filter(token_key=key):
         if compare_digest(digest, token.digest):
-            _refuse_useless(token)
+            why = tokens.why_useless(token, timezone.now())
+            if why:
+                raise AuthenticationFailed(why)
             return token
     raise AuthenticationFailed("This token is unknown, or it was revoked.")
-
-
-def _refuse_useless(token: ApiToken) -> None:
-    now = timezone.now()
-    given = token.delegation
-    if token.is_expired(now):
-        raise AuthenticationFailed(f"This token ended at {token.expiry:%Y-%m-%d %H:%M} UTC.")
-    people = [token.user, *([given.person] if given else [])]
-    if not all(person.is_active for person in people):
-        raise AuthenticationFailed("Whoever this token acts for has left.")
-    if given is not None and given.expires_at <= now:
-        raise AuthenticationFailed("The delegation this token was made with has ended.")
 
 
 def _delegation(request: Request, token: ApiToken) -> Delegation | None:

@@ -10,6 +10,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from agentops.api.browser_tokens import BrowserTokens
+from agentops.api.delegations import DelegationDetail, DelegationList
 from agentops.api.tokens import PasswordDoor, TokenDetail, TokenList
 
 
@@ -33,6 +35,9 @@ urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("tokens", TokenList.as_view(), name="api-tokens"),
     path("tokens/<str:public_id>", TokenDetail.as_view(), name="api-token"),
+    path("browser-tokens", BrowserTokens.as_view(), name="api-browser-tokens"),
+    path("delegations", DelegationList.as_view(), name="api-delegations"),
+    path("delegations/<str:public_id>", DelegationDetail.as_view(), name="api-delegation"),
     path("password", PasswordDoor.as_view(), name="api-password"),
     path("", include("runs.api.urls")),
     # Whatever it is; a path converter stops at a line break.

@@ -25,6 +25,7 @@ from runs import dialogue
 from runs.api.base import checked
 from runs.api.conversation_serializers import MessageSerializer
 from runs.api.conversations import ConversationView
+from runs.api.guarding import guarded
 from runs.api.events import (
     HEARTBEAT_SECONDS,
     NOTHING_NEW,
@@ -110,9 +111,9 @@ class ConversationStream(ConversationView):
         begin = _begin(request, wanted.get("after", ""))
         # From here on the stream lives on the hub; it must not sit on a connection for hours.
         close_old_connections()
+        chunks = stream(found, begin, until_idle=wanted.get("until") == "idle")
         answer = StreamingHttpResponse(
-            stream(found, begin, until_idle=wanted.get("until") == "idle"),
-            content_type="text/event-stream",
+            guarded(chunks, self.caller, found), content_type="text/event-stream"
         )
         answer["Cache-Control"] = "no-store"
         answer["X-Accel-Buffering"] = "no"

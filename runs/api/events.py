@@ -19,6 +19,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from agentops.accounts.access import Action
 from runs import queries
 from runs.api.base import RunView, checked
+from runs.api.guarding import guarded
 from runs.live.following import follow
 from runs.live.text import Change, Delta, Reset
 from runs.models import Run
@@ -85,8 +86,9 @@ class EventStream(RunView):
                 description=(
                     "Server-sent events: `id` is the number, `event` the type, `data` the event in "
                     "JSON. `stream.gap` names numbers that are lost, `stream.end` follows the last "
-                    "event of a final run. `content.delta` and `content.reset` carry text as it "
-                    "is produced; they have no id."
+                    "event of a final run, `stream.refused` comes when you may no longer see it. "
+                    "`content.delta` and `content.reset` carry text as it is produced; they have "
+                    "no id."
                 ),
             )
         },
@@ -99,7 +101,8 @@ class EventStream(RunView):
         # From here on the stream lives on the hub; it must not sit on a connection for hours.
         close_old_connections()
         answer = StreamingHttpResponse(
-            stream(run, after, is_over=is_over), content_type="text/event-stream"
+            guarded(stream(run, after, is_over=is_over), self.caller, run),
+            content_type="text/event-stream",
         )
         answer["Cache-Control"] = "no-store"
         answer["X-Accel-Buffering"] = "no"
