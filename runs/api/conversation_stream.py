@@ -25,7 +25,6 @@ from runs import dialogue
 from runs.api.base import checked
 from runs.api.conversation_serializers import MessageSerializer
 from runs.api.conversations import ConversationView
-from runs.api.guarding import guarded
 from runs.api.events import (
     HEARTBEAT_SECONDS,
     NOTHING_NEW,
@@ -34,6 +33,7 @@ from runs.api.events import (
     message,
     told_text,
 )
+from runs.api.guarding import guarded
 from runs.dialogue import Said
 from runs.live.following import News, follow
 from runs.live.hub import hub
