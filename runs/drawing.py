@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.utils import timezone
 
-from runs import bars, statuses, telling
+from runs import bars, columns, statuses, telling
 from runs.bars import Minimap, Scale, Shape
+from runs.columns import Column
 from runs.models import Run
 from runs.statuses import Look, step_look
 from runs.telling import Why
@@ -213,6 +214,9 @@ class RunRow:
     run: Run
     look: Look
     matches: bool = True
+    columns: Sequence[Column] = field(default_factory=lambda: columns.chosen(""))
+    # Whether it can be selected and peeked at, as in the list of runs.
+    picks: bool = False
 
     @property
     def now(self) -> str:
@@ -220,6 +224,9 @@ class RunRow:
         return "" if self.run.is_final else self.run.progress
 
 
-def run_rows(runs: list[Run], now: datetime) -> list[RunRow]:
-    """Rows for some runs."""
-    return [RunRow(run, statuses.look(run, now)) for run in runs]
+def run_rows(
+    runs: list[Run], now: datetime, *, shown: Sequence[Column] = (), picks: bool = False
+) -> list[RunRow]:
+    """Rows for some runs, with the columns ``shown`` or else the usual ones."""
+    cells = shown or columns.chosen("")
+    return [RunRow(run, statuses.look(run, now), columns=cells, picks=picks) for run in runs]

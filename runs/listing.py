@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from runs import columns
+from runs.columns import Column
 from runs.models import Run, RunStatus, StopReason, WaitingFor
 
 PAGE_SIZE = 50
 RECENT = 5_000
+MOST_COUNTED = 10_000
 STUCK_AFTER = timedelta(minutes=5)
 _ID_LENGTH = 12
 
@@ -33,6 +37,8 @@ class Filter:
     since: str = ""
     ended: str = ""
     q: str = ""
+    sort: str = ""
+    cols: str = ""
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Filter:
@@ -41,11 +47,13 @@ class Filter:
         words = []
         for word in values["q"].split():
             name, mark, value = word.partition(":")
-            if mark and value and name in cls.names() and name != "q":
+            if mark and value and name in cls.writable():
                 values[name] = value
             else:
                 words.append(word)
         values["q"] = " ".join(words)
+        values["sort"] = "" if values["sort"] == columns.NEWEST_FIRST else values["sort"]
+        values["cols"] = columns.written(columns.chosen(values["cols"]))
         return cls(**values)
 
     @classmethod
@@ -56,6 +64,25 @@ class Filter:
     @classmethod
     def names(cls) -> list[str]:
         return [field.name for field in fields(cls)]
+
+    @classmethod
+    def writable(cls) -> list[str]:
+        """What can be written as ``field:value``."""
+        return [name for name in cls.names() if name not in _NO_FIELDS]
+
+    def but(self, **changed: str) -> str:
+        """The query string of this filter with something changed."""
+        return replace(self, **changed).query
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns to show, in order."""
+        return columns.chosen(self.cols)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it leaves anything out, or shows all runs in some order."""
+        return any(getattr(self, name) for name in self.names() if name not in ("sort", "cols"))
 
     @property
     def query(self) -> str:
@@ -77,7 +104,8 @@ class Filter:
 
     def chips(self) -> list[tuple[str, str, str]]:
         """Field, value and the query string without that field, for each field in force."""
-        shown = [name for name in self.names() if name != "view" and getattr(self, name)]
+        hidden = ("view", "sort", "cols")
+        shown = [name for name in self.names() if name not in hidden and getattr(self, name)]
         return [(name, getattr(self, name), replace(self, **{name: ""}).query) for name in shown]
 
     def apply(self, runs: QuerySet[Run]) -> QuerySet[Run]:
@@ -97,6 +125,7 @@ class Filter:
         return runs
 
 
+_NO_FIELDS = frozenset({"view", "q", "sort", "cols"})
 _COLUMNS = {
     "status": "status", "waiting_for": "waiting_for", "stop_reason": "stop_reason",
     "agent": "agent", "owner": "owner__username", "team": "team__name",
@@ -109,6 +138,7 @@ _KNOWN_VALUES: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "waiting_for": ("Runs do not wait for “{}”.", lambda: WaitingFor.values),
     "stop_reason": ("There is no stop reason “{}”.", lambda: StopReason.values),
     "view": ("There is no view “{}”.", lambda: list(VIEWS)),
+    "sort": ("Runs cannot be sorted by “{}”.", lambda: list(columns.SORTS)),
 }
 
 
@@ -166,21 +196,38 @@ VIEWS: dict[str, View] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of runs, newest first, with the cursors of its neighbours."""
+    """A page of runs with the cursors of its neighbours.
+
+    ``newest`` is the highest number of all runs there are: a later one is new to this page.
+    """
 
     runs: list[Run]
     newer: str = ""
     older: str = ""
     lost: bool = False
+    newest: int = 0
 
 
-def page(runs: QuerySet[Run], *, before: str = "", after: str = "") -> Page:
-    """The runs older than ``before`` or newer than ``after``, both public ids; else the newest."""
+def page(
+    runs: QuerySet[Run],
+    *,
+    among: QuerySet[Run] | None = None,
+    sort: str = "",
+    before: str = "",
+    after: str = "",
+) -> Page:
+    """The runs below ``before`` or above ``after`` in the order of ``sort``, else the first ones.
+
+    ``before`` and ``after`` are public ids of runs ``among`` those that somebody sees; they need
+    not match the filter any more.
+    """
+    order = columns.SORTS.get(sort or columns.NEWEST_FIRST, "-created_at")
     cursor = before or after
-    anchor = _anchor(cursor) if cursor else None
+    seen = runs if among is None else among
+    anchor = seen.filter(public_id=cursor).first() if cursor else None
     if cursor and anchor is None:
-        return replace(page(runs), lost=True)
-    rows = list(_window(runs, anchor, newer=bool(after))[: PAGE_SIZE + 1])
+        return replace(page(runs, sort=sort), lost=True)
+    rows = list(_window(runs, order, anchor, back=bool(after))[: PAGE_SIZE + 1])
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
     if after:
         rows.reverse()
@@ -188,21 +235,31 @@ def page(runs: QuerySet[Run], *, before: str = "", after: str = "") -> Page:
         runs=rows,
         newer=rows[0].public_id if rows and (more if after else anchor) else "",
         older=rows[-1].public_id if rows and (anchor if after else more) else "",
+        newest=getattr(rows[0], "newest", 0) if rows else 0,
     )
 
 
-def _anchor(public_id: str) -> Run | None:
-    return Run.objects.filter(public_id=public_id).only("id", "created_at").first()
-
-
-def _window(runs: QuerySet[Run], anchor: Run | None, *, newer: bool) -> QuerySet[Run]:
-    order = ("created_at", "id") if newer else ("-created_at", "-id")
-    runs = runs.select_related("owner").order_by(*order)
+def _window(runs: QuerySet[Run], order: str, anchor: Run | None, *, back: bool) -> QuerySet[Run]:
+    field = order.lstrip("-")
+    down = order.startswith("-") != back
+    sign, mark = ("lt", "-") if down else ("gt", "")
+    newest = Subquery(Run.objects.order_by("-pk").values("pk")[:1])
+    runs = runs.select_related("owner", "team").annotate(newest=newest)
+    runs = runs.order_by(mark + field, f"{mark}id")
     if anchor is None:
         return runs
-    sign = "gt" if newer else "lt"
-    same = Q(created_at=anchor.created_at, **{f"id__{sign}": anchor.pk})
-    return runs.filter(Q(**{f"created_at__{sign}": anchor.created_at}) | same)
+    at = getattr(anchor, field)
+    same = Q(**{field: at, f"id__{sign}": anchor.pk})
+    return runs.filter(Q(**{f"{field}__{sign}": at}) | same)
+
+
+def total(runs: QuerySet[Run]) -> int:
+    """How many runs there are: counted up to ten thousand, beyond that as the planner reckons."""
+    counted = runs.order_by().values("pk")[: MOST_COUNTED + 1].count()
+    if counted <= MOST_COUNTED:
+        return counted
+    plan = json.loads(runs.order_by().values("pk").explain(format="json"))
+    return max(int(plan[0]["Plan"]["Plan Rows"]), counted)
 
 
 def tallies(runs: QuerySet[Run]) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Known:
 
 def row_changes(viewer: Actor, query: Filter, ids: Collection[str], known: Known) -> list[Frame]:
     """Frames for those of some shown runs that differ from what is known of them."""
-    mine = visible_to(viewer, Run.objects.filter(public_id__in=ids).select_related("owner"))
+    mine = visible_to(viewer, Run.objects.filter(public_id__in=ids).select_related("owner", "team", "parent"))
     changed = []
     for run in mine:
         looked = tuple(getattr(run, name) for name in _WATCHED)
@@ -39,7 +39,7 @@ def row_changes(viewer: Actor, query: Filter, ids: Collection[str], known: Known
         return []
     matching = query.apply(Run.objects.filter(pk__in=[run.pk for run in changed]))
     fits = set(matching.values_list("pk", flat=True))
-    return [_row(run, matches=run.pk in fits) for run in changed]
+    return [_row(run, query, matches=run.pk in fits) for run in changed]
 
 
 def remember(viewer: Actor, ids: Collection[str], known: Known) -> None:
@@ -50,9 +50,9 @@ def remember(viewer: Actor, ids: Collection[str], known: Known) -> None:
         known.rows[public_id] = tuple(looked)
 
 
-def _row(run: Run, *, matches: bool) -> Frame:
+def _row(run: Run, query: Filter, *, matches: bool) -> Frame:
     now = timezone.localtime()
-    row = RunRow(run, statuses.look(run, now), matches)
+    row = RunRow(run, statuses.look(run, now), matches, query.columns, picks=True)
     html = draw("runs/_run_row.html", row=row, now=now)
     return {
         "do": "place", "topic": "runs", "how": "morph", "id": run.public_id, "html": html, "seq": 0,

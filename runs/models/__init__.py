@@ -4,6 +4,7 @@ from runs.models.breaker import Breaker
 from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
+from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Run",
     "RunPayload",
     "RunStatus",
+    "SavedView",
     "StopReason",
     "WaitingFor",
     "Worker",
