@@ -49,5 +49,3 @@ def _there(runs: QuerySet[Run], field: str) -> set[str]:
     """The values among the newest runs somebody sees."""
     newest = runs.order_by("-created_at", "-id").values_list(field, flat=True)[:LOOKED_AT]
     return {str(value) for value in newest if value}
-
-

@@ -263,13 +263,15 @@ def total(runs: QuerySet[Run]) -> int:
 
 
 def tallies(runs: QuerySet[Run]) -> dict[str, int]:
-    """How many unfinished runs each built-in view holds, in one query."""
+    """How many unfinished runs each built-in view holds, and how many work, in one query."""
     live = runs.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING])
     shown = [name for name in VIEWS if name != "failing"]
+    working = Count(F("id"), filter=Q(status=RunStatus.RUNNING))
     counted = live.aggregate(
-        **{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown}
+        working=working,
+        **{name: Count(F("id"), filter=VIEWS[name].condition) for name in shown},
     )
-    return {name: int(counted[name]) for name in shown}
+    return {name: int(number) for name, number in counted.items()}
 
 
 def recent_with(runs: QuerySet[Run], words: list[str], most: int) -> list[Run]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import actions, agents, lists, page
+from runs.views import acting, actions, agents, lists, page
 
 urlpatterns = [
     path("runs/", lists.runs, name="runs"),
+    path("runs/complete/", lists.complete, name="runs-complete"),
+    path("runs/act/", acting.act, name="runs-act"),
+    path("runs/views/", lists.save_view, name="run-view-save"),
+    path("runs/views/<int:number>/remove/", lists.remove_view, name="run-view-remove"),
     path("runs/<str:public_id>/", page.run, name="run"),
+    path("runs/<str:public_id>/peek/", lists.peek, name="run-peek"),
     path("runs/<str:public_id>/block/<int:number>/", page.block, name="run-block"),
     path("runs/<str:public_id>/cancel/", actions.cancel, name="run-cancel"),
     path("runs/<str:public_id>/resume/", actions.resume, name="run-resume"),

@@ -52,6 +52,7 @@ SECTIONS = (
         Key("/", "Filter"),
         Key("?", "Keys"),
         Key("[", "Fold or unfold the rail"),
+        Key("u", "Undo"),
         Key("y", "Copy the id of what is shown"),
         Key("Y", "Copy the link of what is shown"),
         Key("Esc", "Close what is on top, leave a field"),

@@ -28,7 +28,9 @@ class Known:
 
 def row_changes(viewer: Actor, query: Filter, ids: Collection[str], known: Known) -> list[Frame]:
     """Frames for those of some shown runs that differ from what is known of them."""
-    mine = visible_to(viewer, Run.objects.filter(public_id__in=ids).select_related("owner", "team", "parent"))
+    mine = visible_to(
+        viewer, Run.objects.filter(public_id__in=ids).select_related("owner", "team", "parent")
+    )
     changed = []
     for run in mine:
         looked = tuple(getattr(run, name) for name in _WATCHED)

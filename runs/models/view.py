@@ -26,9 +26,7 @@ class SavedView(models.Model):
         ]
         indexes = [
             # Everybody's tabs: what is shared.
-            models.Index(
-                "name", name="saved_view_shared", condition=models.Q(is_shared=True)
-            ),
+            models.Index("name", name="saved_view_shared", condition=models.Q(is_shared=True)),
         ]
 
     def __str__(self) -> str:

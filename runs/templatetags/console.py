@@ -108,3 +108,9 @@ def words(value: str) -> str:
 def plural(number: int, one: str) -> str:
     """``1 step``, ``4 steps``."""
     return figures.plural(number, one)
+
+
+@register.filter
+def undo(tags: str) -> str:
+    """The address that takes back what a message tells of, from the tags it came with."""
+    return next((tag[5:] for tag in tags.split() if tag.startswith("undo=")), "")

@@ -17,14 +17,14 @@ from django.views.decorators.http import require_POST, require_safe
 from agentops.accounts.access import Forbidden, NotFound, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.sdk.errors import AgentopsError
-from runs import columns, completing, listing, saved
+from runs import acting, columns, completing, listing, saved
 from runs.drawing import RunDrawing, events, run_rows
 from runs.listing import VIEWS, Filter
 from runs.models import Run, RunStatus, SavedView
-from runs.reading import lines, run_values
+from runs.reading import last_seq, lines, run_values
 from runs.timeline import Timeline
 from runs.troubles import explain
-from runs.views.signing import refuse, signed_in, the_run
+from runs.views.signing import refusal, signed_in, the_run
 
 _KNOWN = {*Filter.names(), "before", "after", "edit"}
 _DONE = {
@@ -34,7 +34,7 @@ _DONE = {
     "stuck": ("Nothing is stuck", "Every running run has made progress in the last five minutes."),
     "asleep": ("Nothing is asleep", "No run waits for a time, an event or another run."),
 }
-PEEKED_EVENTS = 6
+PEEKED_EVENTS, PEEKED_LINES = 6, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "unknown": [name for name in request.GET if name not in _KNOWN],
         "newest": page.newest if first else "",
         "running": tallies["working"],
+        "acts": acting.ACTS.values(),
         "total": _total(page, matching, alone=first and not page.older),
         "nothing_yet": not page.runs and not wanted.chooses and first,
         "done": _DONE.get(wanted.view),
@@ -174,7 +175,7 @@ def remove_view(request: HttpRequest, number: int) -> HttpResponse:
     try:
         kept = saved.remove_view(actor=actor_of(request), view_id=number)
     except (NotFound, Forbidden) as refused:
-        raise refuse(refused) from refused
+        raise refusal(refused) from refused
     back = {"name": kept.name, "query": kept.query, "shared": "on" if kept.is_shared else ""}
     undo = f"{reverse('run-view-save')}?{urlencode(back)}"
     messages.success(request, f"View “{kept.name}” is removed.", extra_tags=f"good undo={undo}")
@@ -199,7 +200,8 @@ def complete(request: HttpRequest) -> HttpResponse:
 def peek(request: HttpRequest, public_id: str) -> HttpResponse:
     """The most important of one run, beside the list."""
     run = the_run(request, public_id)
-    drawn = RunDrawing(run, Timeline(lines(run)), timezone.now())
+    recent = lines(run, after=max(last_seq(run.pk) - PEEKED_LINES, 0))
+    drawn = RunDrawing(run, Timeline(recent), timezone.now())
     values = run_values(run)
     failed = run.status == RunStatus.FAILED
     return render(request, "runs/_peek.html", {
@@ -208,5 +210,5 @@ def peek(request: HttpRequest, public_id: str) -> HttpResponse:
         "now": drawn.now,
         "values": values,
         "trouble": explain(run.stop_reason, values.error or {}) if failed else None,
-        "events": events(drawn.timeline.lines[-PEEKED_EVENTS:]),
+        "events": events(recent[-PEEKED_EVENTS:]),
     })  # fmt: skip

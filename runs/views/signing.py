@@ -46,7 +46,11 @@ def the_run(request: HttpRequest, public_id: str, action: Action = Action.VIEW) 
     """The run of an address; 404 for what is not theirs, 403 for what they may only see."""
     try:
         return queries.get_run(public_id=public_id, viewer=actor_of(request), action=action)
-    except NotFound as missing:
-        raise Http404(str(missing)) from missing
-    except Forbidden as refused:
-        raise PermissionDenied(str(refused)) from refused
+    except (NotFound, Forbidden) as refused:
+        raise refusal(refused) from refused
+
+
+def refusal(refused: NotFound | Forbidden) -> Exception:
+    """How Django says it: 404 for what is not theirs, 403 for what they may not do."""
+    said = str(refused)
+    return Http404(said) if isinstance(refused, NotFound) else PermissionDenied(said)
