@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agentops.accounts.access import Action, Actor, Forbidden, NotFound, visible_to
+from agentops.accounts.access import Action, Actor, Forbidden, NotFound, allows, visible_to
 from agentops.sdk.errors import AgentopsError
 from runs import queries, services
 from runs.models import Run, RunStatus
@@ -26,9 +26,10 @@ class Act:
     label: str
     done: str
     means: str
-    action: Action
     does: Does
     is_danger: bool = False
+    # Whether it has a meaning for runs that have ended.
+    on_ended: bool = False
 
 
 def _cancel(run: Run, actor: Actor, note: str) -> Run:
@@ -36,18 +37,34 @@ def _cancel(run: Run, actor: Actor, note: str) -> Run:
     return services.cancel_run(run=run, actor=actor.name, by_operator=by_operator, note=note)
 
 
-def _resume(run: Run, actor: Actor, note: str) -> Run:  # noqa: ARG001 - one signature for all
-    return services.resume_run(run=run, actor=actor.name)
+def _pause(run: Run, actor: Actor, note: str) -> Run:  # noqa: ARG001 - one signature for all
+    return services.pause_run(run=run, actor=actor.name)
+
+
+def _resume(run: Run, actor: Actor, note: str) -> Run:  # noqa: ARG001
+    paused_only = not allows(actor, Action.OPERATE, run)
+    return services.resume_run(run=run, actor=actor.name, paused_only=paused_only)
+
+
+def _retry(run: Run, actor: Actor, note: str) -> Run:  # noqa: ARG001
+    again = services.retry_failure if run.is_final else services.retry_now
+    return again(run=run, actor=actor.name)
 
 
 ACTS = {
     act.name: act
     for act in (
+        Act("pause", "Pause", "paused",
+            "Each waits before its next step, until somebody resumes it.", _pause),
         Act("resume", "Resume", "resumed",
-            "Each goes on where it stopped, once a worker is free.", Action.OPERATE, _resume),
+            "Each goes on where it stopped, once a worker is free.", _resume),
+        Act("retry", "Retry", "tried again",
+            "What failed goes on, as the same run, from the step it failed at; what waits for its "
+            "next attempt tries at once. What is recorded is not done again.", _retry,
+            on_ended=True),
         Act("cancel", "Cancel", "cancelled",
             "Each stops, and what it started with it. What is recorded stays; nothing is undone.",
-            Action.CONTROL, _cancel, is_danger=True),
+            _cancel, is_danger=True),
     )
 }  # fmt: skip
 
@@ -71,7 +88,7 @@ class Plan:
     @property
     def over(self) -> int:
         """How many of them have ended already and stay as they are."""
-        return sum(1 for run in self.runs if run.is_final)
+        return 0 if self.act.on_ended else sum(1 for run in self.runs if run.is_final)
 
     @property
     def must_type(self) -> bool:
@@ -113,15 +130,26 @@ _OVER = {
 
 def _one(actor: Actor, act: Act, public_id: str, note: str) -> Outcome:
     try:
-        run = queries.get_run(public_id=public_id, viewer=actor, action=act.action)
+        run = queries.get_run(public_id=public_id, viewer=actor, action=Action.CONTROL)
     except (NotFound, Forbidden) as refused:
         return Outcome(public_id, "", is_done=False, said=str(refused))
     title = run.title or run.agent
-    if run.is_final:
+    if run.is_final and not act.on_ended:
         return Outcome(public_id, title, is_done=False, said=_OVER[RunStatus(run.status)])
     try:
         after = act.does(run, actor, note)
     except AgentopsError as refused:
         return Outcome(public_id, title, is_done=False, said=str(refused))
-    stops = after.cancel_requested_at is not None and not after.is_final
-    return Outcome(public_id, title, is_done=True, said="asked to stop" if stops else act.done)
+    return Outcome(public_id, title, is_done=True, said=_ASKED.get(_pending(after), act.done))
+
+
+# What is done once the worker that holds the run hears of it.
+_ASKED = {"stop": "asked to stop", "pause": "asked to pause"}
+
+
+def _pending(run: Run) -> str:
+    if run.is_final:
+        return ""
+    if run.cancel_requested_at:
+        return "stop"
+    return "pause" if run.pause_by and run.status == RunStatus.RUNNING else ""

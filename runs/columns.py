@@ -38,6 +38,7 @@ COLUMNS = {
         Column("version", "Version"),
         Column("team", "Team"),
         Column("queue", "Queue"),
+        Column("tags", "Tags"),
     )
 }
 DEFAULT = ("status", "agent", "title", "for", "now", "steps", "time", "started", "id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -40,12 +41,22 @@ def _values(runs: QuerySet[Run], name: str, begun: str) -> Iterable[str]:
         case "agent":
             known = [agent.name for agent in catalog().agents()]
             known = sorted({*known, *_there(runs, "agent")})
-        case _:
+        case "tag":
+            known = sorted({tag for tags in _newest(runs, "tags") for tag in tags or ()})
+        case "metadata":
+            pairs = [pair for given in _newest(runs, "metadata") for pair in (given or {}).items()]
+            known = sorted({f"{key}:{value}" for key, value in pairs})
+        case "owner" | "team":
             known = sorted(_there(runs, {"owner": "owner__username", "team": "team__name"}[name]))
+        case _:
+            known = ()
     return [value for value in known if value.startswith(begun) and " " not in value]
 
 
 def _there(runs: QuerySet[Run], field: str) -> set[str]:
     """The values among the newest runs somebody sees."""
-    newest = runs.order_by("-created_at", "-id").values_list(field, flat=True)[:LOOKED_AT]
-    return {str(value) for value in newest if value}
+    return {str(value) for value in _newest(runs, field) if value}
+
+
+def _newest(runs: QuerySet[Run], field: str) -> Iterable[Any]:
+    return runs.order_by("-created_at", "-id").values_list(field, flat=True)[:LOOKED_AT]

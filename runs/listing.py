@@ -34,6 +34,9 @@ class Filter:
     agent: str = ""
     owner: str = ""
     team: str = ""
+    tag: str = ""
+    metadata: str = ""
+    external_id: str = ""
     since: str = ""
     ended: str = ""
     q: str = ""
@@ -115,6 +118,11 @@ class Filter:
         for name, column in _COLUMNS.items():
             if value := getattr(self, name):
                 runs = runs.filter(**{column: value})
+        if self.tag:
+            runs = runs.filter(tags__contains=[self.tag])
+        if self.metadata:
+            name, _, value = self.metadata.partition(":")
+            runs = runs.filter(metadata__contains={name: value})
         for name, column in _MOMENTS.items():
             if value := getattr(self, name):
                 runs = runs.filter(**{f"{column}__gte": Now() - _length(value)})
@@ -129,6 +137,7 @@ _NO_FIELDS = frozenset({"view", "q", "sort", "cols"})
 _COLUMNS = {
     "status": "status", "waiting_for": "waiting_for", "stop_reason": "stop_reason",
     "agent": "agent", "owner": "owner__username", "team": "team__name",
+    "external_id": "external_id",
 }  # fmt: skip
 _MOMENTS = {"since": "created_at", "ended": "finished_at"}
 _PERIOD = re.compile(r"(\d{1,4})([mhd])")

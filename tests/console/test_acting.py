@@ -56,6 +56,21 @@ def test_repeating_it_is_harmless(page: Client, ana: User) -> None:
     assert "It was cancelled already." in told
 
 
+def test_pausing_resuming_and_retrying(page: Client, ana: User) -> None:
+    asleep, busy, failed = factories.sleeping(ana), factories.running(ana), factories.failed(ana)
+    ids = [run.public_id for run in (asleep, busy, failed)]
+    told = page.post("/runs/act/", {"do": "pause", "id": ids}).content.decode()
+    assert "2 runs paused, 1 left as it was" in told
+    assert "asked to pause" in told
+    assert (
+        "1 run resumed" in page.post("/runs/act/", {"do": "resume", "id": ids[:1]}).content.decode()
+    )
+    ids = [factories.retrying(ana).public_id, factories.succeeded(ana).public_id]
+    told = page.post("/runs/act/", {"do": "retry", "id": ids}).content.decode()
+    assert "1 run tried again, 1 left as it was" in told
+    assert "Only a run that failed can go on from its failure." in told
+
+
 def test_a_team_mate_who_may_only_look_changes_nothing(ana: User) -> None:
     team = Team.objects.create(name="Finance")
     viewer = people.person("vera", Role.VIEWER, team=team)

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from agentops.accounts.models import Team, User
 from agentops.accounts.roles import Role
 from runs import listing
-from runs.columns import COLUMNS
+from runs.columns import COLUMNS, SORTS
 from runs.models import Run, SavedView
 from tests import factories, people
 
@@ -39,7 +39,7 @@ def test_pages_of_any_order_follow_each_other_without_gap_or_repeat(
     first = shown(page, f"/runs/?sort={sort}")
     second = shown(page, f"/runs/?sort={sort}&before={first[-1]}")
     third = shown(page, f"/runs/?sort={sort}&before={second[-1]}")
-    field = listing.columns.SORTS[sort]
+    field = SORTS[sort]
     ordered = Run.objects.order_by(field, "-id" if sort.startswith("-") else "id")
     assert first + second + third == list(ordered.values_list("public_id", flat=True))
     assert shown(page, f"/runs/?sort={sort}&after={third[0]}") == second
@@ -101,6 +101,16 @@ def test_somebody_elses_run_is_no_place_to_go_on_from(
 def test_a_length_of_time_that_makes_no_sense_is_said(page: Client) -> None:
     assert "Write since:30m" in page.get("/runs/?since=yesterday").content.decode()
     assert page.get("/runs/?since=24h&ended=7d").status_code == 200
+
+
+def test_what_callers_wrote_on_runs_finds_them(page: Client, ana: User) -> None:
+    run = factories.run(ana, tags=["urgent"], metadata={"customer": "acme"}, external_id="o-1")
+    factories.run(ana)
+    for query in ("tag=urgent", "metadata=customer:acme", "external_id=o-1"):
+        assert shown(page, f"/runs/?{query}") == [run.public_id], query
+    assert "tag:urgent" in page.get("/runs/complete/?q=tag:").content.decode()
+    assert "metadata:customer:acme" in page.get("/runs/complete/?q=metadata:").content.decode()
+    assert page.get("/runs/?q=metadata:customer:acme")["Location"].endswith("customer%3Aacme")
 
 
 # -- completion and peeking ----------------------------------------------------------------------
