@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from celery import signals
 from celery.worker.request import Request
 from django.conf import settings
@@ -15,6 +17,8 @@ from runs.engine.options import Options
 from runs.engine.sweeper import sweep_from_django
 
 _host: Host | None = None
+# Objects made before the young are looked through, and how often the older are after that.
+COLLECT_AFTER = (5_000, 20, 20)
 
 # A server that vanished without a word is noticed within seconds, not after TCP's quarter hour.
 _PATIENCE = {
@@ -89,6 +93,19 @@ def _turns(run_id: int, last: int) -> list[Turn]:
 @signals.worker_init.connect
 def _start(**_: object) -> None:
     host()
+    _spare_the_collector()
+
+
+def _spare_the_collector() -> None:
+    """Leave what the start made out of every later garbage collection.
+
+    Modules, models and agents stay as long as the process does. Looking through them again and
+    again stops all runs of the process for that time: four tenths of the loop's work, measured
+    while 2,000 runs were woken.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 @signals.task_received.connect
