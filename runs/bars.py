@@ -7,7 +7,7 @@ over keeps a strip at the right edge: what is under way reaches into it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -52,7 +52,11 @@ class Gap:
 
     @property
     def middle(self) -> float:
-        return self.x + self.width / 2
+        return round(self.x + self.width / 2, 2)
+
+    @property
+    def end(self) -> float:
+        return self.x + self.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Scale:
     domain: float = 1.0
     live: bool = False
     ticks: tuple[Tick, ...] = field(default=(), compare=False)
+    # The part of the whole width that is shown, in percent.
+    window: tuple[float, float] = (0.0, 100.0)
 
     def x(self, moment: datetime) -> float:
         """The percent at which ``moment`` lies."""
@@ -93,13 +99,51 @@ class Scale:
         for begin, end, left, right in self.pieces:
             if offset <= end:
                 within = min(max((offset - begin) / ((end - begin) or 1.0), 0.0), 1.0)
-                return round(left + within * (right - left), 2)
-        return round(self.pieces[-1][3], 2) if self.pieces else 0.0
+                return self.seen(left + within * (right - left))
+        return self.seen(self.pieces[-1][3] if self.pieces else 0.0)
+
+    def seen(self, x: float) -> float:
+        """Where a place of the whole width is in what is shown of it."""
+        left, right = self.window
+        return round((x - left) * 100.0 / (right - left), 2)
 
     @property
     def edge(self) -> float:
         """Where the record ends and what is under way goes on."""
-        return self.pieces[-1][3] if self.pieces else 0.0
+        return self.seen(self.pieces[-1][3] if self.pieces else 0.0)
+
+    @property
+    def right(self) -> float:
+        """Where what is under way reaches to."""
+        return self.seen(100.0)
+
+    def through(self, window: tuple[float, float]) -> Scale:
+        """The same, of which a part is shown."""
+        return self if window == (0.0, 100.0) else replace(self, window=window)
+
+    @property
+    def marks(self) -> list[Tick]:
+        """The marks of the axis that are in sight; more of them when only a part is shown."""
+        left, right = self.window
+        if self.window == (0.0, 100.0):
+            return list(self.ticks)
+        if len(self.pieces) != 1:
+            return []
+        per_second = self.pieces[0][3] / (self.pieces[0][1] or 1.0)
+        first, last = left / per_second, right / per_second
+        apart = _apart(last - first)
+        marks = [n * apart for n in range(int(first / apart), int(last / apart) + 1)]
+        found = [Tick(self.seen(mark * per_second), mark) for mark in marks]
+        return [tick for tick in found if 0 <= tick.x <= 92]
+
+    @property
+    def breaks(self) -> list[Gap]:
+        """The collapsed stretches that are in sight."""
+        seen = [
+            replace(gap, x=self.seen(gap.x), width=self.seen(gap.end) - self.seen(gap.x))
+            for gap in self.gaps
+        ]
+        return [gap for gap in seen if gap.end > 0 and gap.x < 100]
 
 
 def scale(timeline: Timeline, *, live: bool) -> Scale:
@@ -172,15 +216,36 @@ def _ticks(
     """About four marks at round numbers of seconds of work; none where a gap would mislead."""
     if len(pieces) != 1:
         return (Tick(0.0, 0.0),)
-    apart = (
-        next((n for n in _NICE_SECONDS if domain / n <= 5), 86400) if domain >= 2 else domain / 2
-    )
+    apart = _apart(domain)
     marks = [i * apart for i in range(int(domain / apart) + 1) if i * apart <= 0.92 * domain]
     return tuple(Tick(round(width * mark / domain, 2), mark) for mark in marks)
 
 
+def _apart(seconds: float) -> float:
+    """How far the marks of an axis of this length are apart."""
+    if seconds < 2:
+        return seconds / 2 or 1.0
+    return next((float(n) for n in _NICE_SECONDS if seconds / n <= 5), 86400.0)
+
+
 def shapes(step: Step, on: Scale) -> list[Shape]:
-    """The bar of a step: its earlier attempts, the waits between them, and how it stands."""
+    """The bar of a step, as much of it as is in sight."""
+    found = _shapes(step, on)
+    if on.window == (0.0, 100.0):
+        return found
+    cut = [_cut(shape) for shape in found if shape.x < 100 and shape.end > 0]
+    return [shape for shape in cut if shape.width > 0]
+
+
+def _cut(shape: Shape) -> Shape:
+    left, right = max(shape.x, 0.0), min(shape.end, 100.0)
+    # A cross at the end is drawn only where the end is.
+    kind = "solid" if shape.kind == "crossed" and shape.end > 100 else shape.kind
+    return Shape(kind, left, round(right - left, 2))
+
+
+def _shapes(step: Step, on: Scale) -> list[Shape]:
+    """Earlier attempts, the waits between them, and how the step stands."""
     drawn: list[Shape] = []
     ordered = sorted(step.attempts, key=lambda attempt: attempt.n)
     for attempt, following in pairwise(ordered):
@@ -198,16 +263,16 @@ def _last(step: Step, attempt: Attempt, on: Scale) -> list[Shape]:
         return [_piece(style, attempt, on)]
     if step.status == "retrying":
         tried = _piece("tried", attempt, on)
-        return [tried, Shape("between", tried.end, max(100.0 - tried.end, 0.0))]
+        return [tried, Shape("between", tried.end, max(on.right - tried.end, 0.0))]
     left = on.x(attempt.started_at)
-    return [Shape(style, left, round(max(100.0 - left, MIN_WIDTH), 2))]
+    return [Shape(style, left, round(max(on.right - left, MIN_WIDTH), 2))]
 
 
 def _piece(kind: str, attempt: Attempt, on: Scale) -> Shape:
     left = on.x(attempt.started_at)
     right = on.x(attempt.ended_at) if attempt.ended_at else on.edge
     width = max(right - left, MIN_WIDTH)
-    return Shape(kind, round(min(left, 100.0 - width), 2), round(width, 2))
+    return Shape(kind, round(min(left, on.right - width), 2), round(width, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from channels.db import database_sync_to_async
@@ -16,6 +17,7 @@ from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
 from agentops.accounts.rechecks import CHECK_SECONDS, look_again
 from runs import dialogue, figures, queries
+from runs.lens import Lens
 from runs.live.audience import (
     RIGHT_LOST,
     SIGNED_OUT,
@@ -136,10 +138,9 @@ class Console(AsyncWebsocketConsumer):
         except NotFound:
             await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
             return
-        view = said.get("view")
-        audience = Audience(
-            self._zone, view if isinstance(view, str) and view in _VIEWS else "timeline"
-        )
+        asked = dict(parse_qsl(str(said.get("query", ""))[:500]))
+        view = asked.get("view", "timeline")
+        audience = Audience(self._zone, view if view in _VIEWS else "timeline", Lens.read(asked))
         self._topics[topic] = (run.pk, audience)
         await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
         boards().watch(self._who, run)

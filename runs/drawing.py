@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.utils import timezone
 
-from runs import bars, columns, statuses, telling
+from runs import bars, columns, lens, statuses, telling
 from runs.bars import Minimap, Scale, Shape
 from runs.columns import Column
+from runs.lens import Fold, Lens, Shown
 from runs.models import Run
 from runs.statuses import Look, step_look
 from runs.telling import Why
 from runs.timeline import Line, Step, Timeline
 
 BLOCK = 100
-FOLD_ABOVE = 2_000
+# So many blocks stay in a page; the farthest away gives up its rows when another one comes.
+BLOCKS_KEPT = 5
 
 STEP_ICONS = {
     "tool": "wrench", "step": "box", "timer": "hourglass", "event": "radio", "child": "git-fork",
     "model": "sparkles", "patch": "flag", "ask": "message-circle-question",
 }  # fmt: skip
-ONLY = {
-    "failed": "Failed",
-    "effects": "Effects",
-    "tools": "Tools",
-    "waits": "Waits",
-}
-_EFFECTS = frozenset({"once", "idempotent", "transactional"})
-_WAITS = frozenset({"timer", "event", "child", "ask"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +35,7 @@ class StepRow:
     step: Step
     shapes: Sequence[Shape]
     look: Look
+    fold: Fold | None = None
 
     @property
     def icon(self) -> str:
@@ -87,26 +82,46 @@ _FAMILIES = {
 class RunDrawing:
     """A run at a moment: everything its page shows that follows from its row and its journal."""
 
-    def __init__(self, run: Run, timeline: Timeline, now: datetime) -> None:
+    def __init__(
+        self, run: Run, timeline: Timeline, now: datetime, seen: Lens | None = None
+    ) -> None:
         self.run = run
         self.timeline = timeline
         self.now = timezone.localtime(now)
+        self.lens = seen or Lens()
 
     @cached_property
     def look(self) -> Look:
         return statuses.look(self.run, self.now)
 
     @cached_property
-    def why(self) -> Why | None:
+    def why(self) -> Why:
         return telling.why(self.run, self.timeline, self.now)
 
     @cached_property
-    def scale(self) -> Scale:
+    def whole(self) -> Scale:
+        """The scale of the whole run."""
         return bars.scale(self.timeline, live=not self.run.is_final)
 
     @cached_property
+    def scale(self) -> Scale:
+        """The scale of the part that is looked at."""
+        return self.whole.through(self.lens.window)
+
+    @cached_property
     def minimap(self) -> Minimap:
-        return bars.minimap(self.timeline, self.scale)
+        return bars.minimap(self.timeline, self.whole)
+
+    @property
+    def part(self) -> tuple[float, float]:
+        """Where the part that is looked at lies on the minimap, and how wide it is."""
+        left, right = self.lens.window
+        return round(left / 100 * bars.BUCKETS, 1), round((right - left) / 100 * bars.BUCKETS, 1)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The steps that are looked at."""
+        return lens.shown(self.timeline, self.lens, final=self.run.is_final)
 
     @property
     def title(self) -> str:
@@ -131,7 +146,8 @@ class RunDrawing:
         return timedelta(milliseconds=self.run.worked_ms)
 
     def row(self, step: Step) -> StepRow:
-        return StepRow(step, bars.shapes(step, self.scale), step_look(step.status, step.type))
+        look = step_look(step.status, step.type)
+        return StepRow(step, bars.shapes(step, self.scale), look, self.shown.folds.get(step.number))
 
     def rows(self, steps: Iterable[Step]) -> list[StepRow]:
         return [self.row(step) for step in steps]
@@ -169,37 +185,16 @@ class Block:
         return 28 * self.size
 
 
-def is_filtered(query: Mapping[str, str]) -> bool:
-    """Whether an address asks for some of the steps only."""
-    return bool(query.get("only") in ONLY or query.get("q"))
+def block(drawing: RunDrawing, number: int, *, rows: bool = True) -> Block:
+    """A hundred of the steps that are looked at, or the place they will take."""
+    part = drawing.shown.steps[number * BLOCK : (number + 1) * BLOCK]
+    return Block(number, drawing.rows(part) if rows else [], len(part))
 
 
-def chosen(steps: Sequence[Step], only: str, words: str) -> list[Step]:
-    """The steps that a filter of the timeline shows."""
-    found = [step for step in steps if _ONLY[only](step)] if only in _ONLY else list(steps)
-    for word in words.lower().split():
-        found = [step for step in found if word in step.name.lower() or word in step.key.lower()]
-    if not only and not words and len(found) > FOLD_ABOVE:
-        found = [step for step in found if step.depth == 0 or step.status == "failed"]
-    return found
-
-
-_ONLY: dict[str, Callable[[Step], bool]] = {
-    "failed": lambda step: step.error is not None or step.status == "uncertain",
-    "effects": lambda step: step.effect in _EFFECTS,
-    "tools": lambda step: step.type == "tool",
-    "waits": lambda step: step.type in _WAITS or step.status == "retrying",
-}
-
-
-def blocks(drawing: RunDrawing, steps: Sequence[Step], opened: int) -> list[Block]:
-    """The timeline in blocks of a hundred; only block ``opened`` is drawn."""
-    made = []
-    for number, start in enumerate(range(0, len(steps), BLOCK)):
-        part = steps[start : start + BLOCK]
-        drawn = drawing.rows(part) if number == opened else []
-        made.append(Block(number, drawn, len(part)))
-    return made
+def blocks(drawing: RunDrawing, opened: int) -> list[Block]:
+    """The timeline in blocks; only block ``opened`` has its rows."""
+    count = -(-len(drawing.shown.steps) // BLOCK)
+    return [block(drawing, number, rows=number == opened) for number in range(count)]
 
 
 def events(lines: Iterable[Line]) -> list[EventRow]:

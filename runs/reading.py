@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from django.db.models import Max
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
 from runs.models import Blob, Journal, Phase, Run, RunPayload
-from runs.timeline import Line
+from runs.timeline import Line, Timeline
 from runs.values import Stored, load, load_all
 
 _COLUMNS = ("seq", "key", "phase", "n", "kind", "name", "meta", "started_at", "at")
@@ -24,6 +26,31 @@ def lines(run: Run, *, after: int = 0, limit: int | None = None) -> list[Line]:
     """The journal of ``run`` after event ``after``, in order."""
     rows = Journal.objects.filter(run=run, seq__gt=after).order_by("seq").values_list(*_COLUMNS)
     return [_line(*row) for row in (rows[:limit] if limit else rows)]
+
+
+# Folded timelines of long runs that were looked at last. Nobody changes what is in here.
+_KEPT = 8
+_LONG = 300
+_kept: OrderedDict[str, Timeline] = OrderedDict()
+_lock = threading.Lock()
+
+
+def timeline(run: Run) -> Timeline:
+    """The steps of ``run`` as they are now. Of a long run only what is new is read each time."""
+    with _lock:
+        known = _kept.get(run.public_id, Timeline())
+    new = lines(run, after=known.seq)
+    if not new:
+        return known
+    fresh = known.copy()
+    fresh.apply(new)
+    if len(fresh.steps) > _LONG:
+        with _lock:
+            _kept[run.public_id] = fresh
+            _kept.move_to_end(run.public_id)
+            while len(_kept) > _KEPT:
+                _kept.popitem(last=False)
+    return fresh
 
 
 def last_seq(run_id: int) -> int:

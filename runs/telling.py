@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from runs import figures, statuses
-from runs.models import Run, RunStatus, WaitingFor
+from runs.models import Run, RunStatus, StopReason, WaitingFor
 from runs.timeline import Line, Step, Timeline, moment
 
 
@@ -27,29 +27,44 @@ Teller = Callable[[_Case], str]
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a run is not moving. ``anchor`` and ``action`` name what unblocks it, if a person can."""
+    """Why a run is not moving. ``action`` names what unblocks it, if a person can."""
 
     sentence: str
     family: str
     icon: str
     action: str = ""
     does: str = ""
+    label: str = "Not moving because:"
 
 
-def why(run: Run, timeline: Timeline, now: datetime) -> Why | None:
-    """The sentence of a run that is not moving; nothing for one that works or is over."""
-    if run.is_final:
-        return None
+def why(run: Run, timeline: Timeline, now: datetime) -> Why:
+    """The sentence about a run: why it is not moving, what it is at, or how it ended."""
     look = statuses.look(run, now)
+    if run.is_final:
+        return Why(_ended(run), look.family, look.icon, label="")
     if run.cancel_requested_at:
         return Why(_stopping(run), look.family, look.icon)
     if run.status == RunStatus.QUEUED:
         return Why(_queued(run, now), look.family, look.icon)
     if run.status != RunStatus.WAITING:
-        return None
+        return Why(_at_work(timeline), look.family, look.icon, label="Now:")
     sentence = _SENTENCES[WaitingFor(run.waiting_for)](_Case(run, timeline, now))
     action, does = _unblocks(run)
     return Why(sentence, look.family, look.icon, action, does)
+
+
+def _ended(run: Run) -> str:
+    return str(StopReason(run.stop_reason).label) if run.stop_reason else "It ended."
+
+
+def _at_work(timeline: Timeline) -> str:
+    under_way = [step for step in timeline.steps if step.status == "running"]
+    if not under_way:
+        return "The agent works between two steps."
+    newest = under_way[-1]
+    again = f", attempt {newest.tries}" if newest.tries > 1 else ""
+    others = f" and {len(under_way) - 1} more" if len(under_way) > 1 else ""
+    return f"{_named(newest).capitalize()}{again}{others} under way."
 
 
 def _unblocks(run: Run) -> tuple[str, str]:

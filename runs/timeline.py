@@ -7,7 +7,7 @@ fresh equals a page that was loaded again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runs.models import Phase
@@ -110,11 +110,17 @@ _TYPES = {"timer": "timer", "event": "event", "child": "child", "patch": "patch"
 
 
 class Timeline:
-    """The steps of one run in order of first appearance, kept up by :meth:`apply`."""
+    """The steps of one run in order of first appearance, kept up by :meth:`apply`.
+
+    A step that changes is replaced by a changed copy: what was taken from here before stays as it
+    was, and a :meth:`copy` costs little.
+    """
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self.steps: list[Step] = []
         self.by_key: dict[str, Step] = {}
+        # The steps that nobody else has seen yet.
+        self._fresh: set[int] = set()
         self.seq = 0
         self.first_at: datetime | None = None
         self.last_at: datetime | None = None
@@ -123,6 +129,7 @@ class Timeline:
     def apply(self, lines: Iterable[Line]) -> list[Step]:
         """Fold rows in; returns the steps they changed. Rows seen before change nothing."""
         changed: dict[int, Step] = {}
+        self._fresh = set()
         for line in lines:
             if line.seq <= self.seq:
                 continue
@@ -136,7 +143,8 @@ class Timeline:
     def _fold(self, line: Line) -> list[Step]:
         if line.is_note:
             return self._note(line)
-        step = self.by_key.get(line.key) or self._begin(line)
+        known = self.by_key.get(line.key)
+        step = self._own(known) if known else self._begin(line)
         step.last_seq = line.seq
         step.effect = line.text("effect") or step.effect
         step.deadline_at = moment(line.text("deadline_at")) or step.deadline_at
@@ -146,14 +154,17 @@ class Timeline:
     def _note(self, line: Line) -> list[Step]:
         """A note may speak of a step; the end of a run ends what was under way."""
         if line.kind in ENDS:
-            return [_cut(step, line) for step in self.steps if step.is_open]
+            return [_cut(self._own(step), line) for step in self.steps if step.is_open]
         if line.kind == REOPENED:
-            return [_reopen(step, line) for step in self.steps if step.status == "abandoned"]
+            cut = [step for step in self.steps if step.status == "abandoned"]
+            return [_reopen(self._own(step), line) for step in cut]
         if line.kind == "run.recovered":
-            return [_lose(step, line) for step in self.steps if step.status == "running"]
-        step = self.by_key.get(line.key.partition("/")[2])
-        if line.kind != "step.uncertain" or step is None or not step.is_open:
+            lost = [step for step in self.steps if step.status == "running"]
+            return [_lose(self._own(step), line) for step in lost]
+        known = self.by_key.get(line.key.partition("/")[2])
+        if line.kind != "step.uncertain" or known is None or not known.is_open:
             return []
+        step = self._own(known)
         step.status, step.error, step.last_seq = "uncertain", line.error, line.seq
         return [step]
 
@@ -169,7 +180,25 @@ class Timeline:
         )
         self.steps.append(step)
         self.by_key[line.key] = step
+        self._fresh.add(step.number)
         return step
+
+    def _own(self, step: Step) -> Step:
+        """The step as a copy that may be changed."""
+        if step.number in self._fresh:
+            return step
+        attempts = [replace(attempt) for attempt in step.attempts]
+        own = self.steps[step.number - 1] = replace(step, attempts=attempts)
+        self.by_key[step.key] = own
+        self._fresh.add(step.number)
+        return own
+
+    def copy(self) -> Timeline:
+        """The same, to be kept up apart."""
+        made = Timeline()
+        made.steps, made.by_key = list(self.steps), dict(self.by_key)
+        made.seq, made.first_at, made.last_at = self.seq, self.first_at, self.last_at
+        return made
 
 
 ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.expired"})

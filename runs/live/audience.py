@@ -10,6 +10,7 @@ from typing import Any
 
 from agentops.accounts.access import Action, Actor, Owned, allows
 from agentops.accounts.actors import Reach
+from runs.lens import Lens
 
 Frame = dict[str, Any]
 QUEUE_LENGTH = 64
@@ -23,6 +24,7 @@ class Audience:
 
     zone: str
     view: str
+    lens: Lens = field(default_factory=Lens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Reader:
     def _frames(self, news: News, audience: Audience) -> list[Frame]:
         key = (news.run.pk, audience)
         with timezone.override(zone(audience.zone)):
-            frames, self._before[key] = pages.changes(news, audience.view, self._before[key])
+            frames, self._before[key] = pages.changes(news, audience, self._before[key])
         return frames
 
     def join(self, run_id: int, audience: Audience, after: int) -> tuple[int, list[Frame]]:
@@ -97,11 +97,11 @@ class Reader:
         run = Run.objects.select_related("owner").get(pk=run_id)
         timeline = self.timelines.get(run_id)
         if timeline is None:
-            timeline = self.timelines[run_id] = Timeline(reading.lines(run))
+            timeline = self.timelines[run_id] = reading.timeline(run).copy()
         news = News(run, timeline, after)
         with timezone.override(zone(audience.zone)):
             if (run_id, audience) not in self._before:
-                self._before[run_id, audience] = pages.before_of(news)
+                self._before[run_id, audience] = pages.before_of(news, audience)
             return timeline.seq, self._missed(news, audience)
 
     def _missed(self, news: News, audience: Audience) -> list[Frame]:
@@ -111,11 +111,10 @@ class Reader:
         if news.timeline.seq - after > pages.MOST_CAUGHT_UP:
             return [{"do": "gap", "topic": f"run:{news.run.public_id}"}]
         news.changed = [step for step in news.timeline.steps if step.last_seq > after]
-        steps = sum(1 for step in news.timeline.steps if step.first_seq <= after)
         if audience.view == "journal":
             lines = reading.lines(news.run, after=after)
             news.lines = [line for line in lines if line.seq <= news.timeline.seq]
-        frames, _ = pages.changes(news, audience.view, Before(steps=steps))
+        frames, _ = pages.changes(news, audience, pages.before_missing(news, audience))
         return [frame for frame in frames if frame["do"] != "say"]
 
     def forget(self, run_id: int, audiences: set[Audience]) -> None:

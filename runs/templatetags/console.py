@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from runs import figures
 from runs.drawing import STEP_ICONS
+from runs.lens import Lens
 from runs.statuses import LOOKS
 
 register = template.Library()
@@ -114,3 +116,15 @@ def plural(number: int, one: str) -> str:
 def undo(tags: str) -> str:
     """The address that takes back what a message tells of, from the tags it came with."""
     return next((tag[5:] for tag in tags.split() if tag.startswith("undo=")), "")
+
+
+@register.simple_tag
+def lens_turned(seen: Lens, number: int) -> str:
+    """The address with the branch of a step opened or closed."""
+    return seen.turned(number).query
+
+
+@register.simple_tag
+def lens_only(seen: Lens, only: str) -> str:
+    """The address with a filter on, or off if it is on."""
+    return replace(seen, only="" if seen.only == only else only).query

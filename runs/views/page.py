@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,11 +14,13 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
 from agentops.accounts.actors import actor_of
-from runs import drawing, reading, settling, troubles
+from runs import drawing, lens, reading, settling, troubles
 from runs.drawing import BLOCK, EventRow, RunDrawing, RunRow, StepRow, run_rows
+from runs.lens import Lens
 from runs.models import Run, RunStatus
 from runs.reading import StepValues
-from runs.timeline import Step, Timeline
+from runs.timeline import Step
+from runs.tools import Tools
 from runs.views.lists import Tab
 from runs.views.signing import signed_in, the_run
 
@@ -38,7 +39,7 @@ _KEYS = {"timeline": "t", "journal": "l", "related": "e"}
 def run(request: HttpRequest, public_id: str) -> HttpResponse:
     """One run. ``view``, ``step``, ``only``, ``q`` and the journal's cursor are in the address."""
     shown = the_run(request, public_id)
-    drawn = _draw(shown)
+    drawn = _draw(request, shown)
     if request.headers.get("HX-Target") == "panel":
         answer = _panel_only(request, drawn)
     else:
@@ -55,17 +56,17 @@ def run(request: HttpRequest, public_id: str) -> HttpResponse:
 @signed_in
 def block(request: HttpRequest, public_id: str, number: int) -> HttpResponse:
     """A hundred rows of the timeline."""
-    drawn = _draw(the_run(request, public_id))
-    steps = _chosen(request, drawn)
-    if number * BLOCK >= len(steps):
+    drawn = _draw(request, the_run(request, public_id))
+    part = drawing.block(drawn, number)
+    if not part.size:
         raise Http404
-    part = drawing.blocks(drawn, steps, number)[number]
     context = {"drawing": drawn, "run": drawn.run, "now": drawn.now, "block": part}
     return render(request, "runs/_block.html", context)
 
 
-def _draw(shown: Run) -> RunDrawing:
-    return RunDrawing(shown, Timeline(reading.lines(shown)), timezone.now())
+def _draw(request: HttpRequest, shown: Run) -> RunDrawing:
+    seen = Lens.read(request.GET.dict())
+    return RunDrawing(shown, reading.timeline(shown), timezone.now(), seen)
 
 
 def _common(drawn: RunDrawing, view: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _common(drawn: RunDrawing, view: str) -> dict[str, Any]:
         "now": drawn.now,
         "view": view,
         "view_template": VIEWS[view],
-        "watched": view,
+        "watched": f"view={view}&{drawn.lens.query}".rstrip("&"),
         "tabs": _tabs(drawn, view),
         "trouble": troubles.explain(shown.stop_reason, values.error or {}) if failed else None,
         "output": values.output,
@@ -111,25 +112,16 @@ def _tabs(drawn: RunDrawing, view: str) -> list[Tab]:
 
 
 def _timeline(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
-    steps = _chosen(request, drawn)
     selected = _selected(request, drawn)
-    only, words = request.GET.get("only", ""), request.GET.get("q", "")
+    here = selected or _here(drawn)
     return {
-        "only": only if only in drawing.ONLY else "",
-        "words": words,
-        "only_choices": drawing.ONLY.items(),
-        "keep": urlencode({k: v for k, v in (("only", only), ("q", words)) if v}),
-        "shown": steps,
-        "blocks": drawing.blocks(drawn, steps, _opened(drawn, steps, selected)),
+        "only_choices": lens.ONLY.items(),
+        "blocks": drawing.blocks(drawn, _opened(drawn, here)),
         "selected": selected.number if selected else 0,
+        "here": here.number if here and not selected else 0,
         "panel": _panel(drawn, selected) if selected else None,
+        "tools": Tools(drawn),
     }
-
-
-def _chosen(request: HttpRequest, drawn: RunDrawing) -> list[Step]:
-    return drawing.chosen(
-        drawn.timeline.steps, request.GET.get("only", ""), request.GET.get("q", "")
-    )
 
 
 def _selected(request: HttpRequest, drawn: RunDrawing) -> Step | None:
@@ -137,13 +129,25 @@ def _selected(request: HttpRequest, drawn: RunDrawing) -> Step | None:
     number = request.GET.get("step", "")
     if number.isdecimal() and len(number) < 7:
         return drawn.step(int(number))
-    return drawn.failing if not number and not drawing.is_filtered(request.GET) else None
+    looks_elsewhere = drawn.lens.is_filter or drawn.lens.at is not None
+    return drawn.failing if not number and not looks_elsewhere else None
 
 
-def _opened(drawn: RunDrawing, steps: list[Step], selected: Step | None) -> int:
-    """The block that matters: of the selected step, else the newest of a live run."""
-    if selected and selected in steps:
-        return steps.index(selected) // BLOCK
+def _here(drawn: RunDrawing) -> Step | None:
+    """The first step that was under way at the place that is looked at."""
+    if drawn.lens.at is None:
+        return None
+    left = drawn.lens.window[0] if drawn.lens.zoom else drawn.lens.at / 10
+    whole = drawn.whole
+    return next((s for s in drawn.shown.steps if whole.x(s.ended_at or s.started_at) >= left), None)
+
+
+def _opened(drawn: RunDrawing, here: Step | None) -> int:
+    """The block that matters: of the step looked at, else the newest of a live run."""
+    place = drawn.shown.place(here) if here else None
+    if place is not None:
+        return place // BLOCK
+    steps = drawn.shown.steps
     return 0 if drawn.run.is_final or not steps else (len(steps) - 1) // BLOCK
 
 

@@ -10,7 +10,7 @@ if (zone && !document.cookie.includes(`zone=${zone}`)) document.cookie = `zone=$
 // ---- placing ----
 
 const options = { ignoreActiveValue: true, callbacks: {
-  beforeAttributeUpdated: (name) => !/^(aria-current|open|value|checked)$/.test(name),
+  beforeAttributeUpdated: (name) => !/^(aria-current|data-here|open|value|checked)$/.test(name),
   beforeNodeMorphed: (node) => !(node.nodeName === "DIALOG" && node.open),
 } };
 const busy = (node) => node.closest("dialog[open]") || node.contains(document.activeElement) && node.querySelector("dialog[open], details[open] :focus");
@@ -25,7 +25,7 @@ function morph(old, fresh) {
 function place({ how, id, html }) {
   const fresh = parse(html).firstElementChild, there = find(fresh.id), into = find(id);
   if (there) { if (!waits(there) || waits(fresh)) morph(there, fresh); }
-  else if (how === "append" && into && !waits(into) && !into.closest("[data-still]")) {
+  else if (how === "append" && into && !waits(into)) {
     fresh.classList.add("fresh");
     into.append(fresh);
     htmx.process(fresh);
@@ -97,7 +97,7 @@ function watchAll() {
   for (const node of all("[data-watch]")) {
     const { watch: topic, query, after, newest } = node.dataset;
     if (after) seen.set(topic, Math.max(+after, seen.get(topic) || 0));
-    send({ do: "watch", topic, view: query, query, after: seen.get(topic) ?? (newest ? +newest : null),
+    send({ do: "watch", topic, query, after: seen.get(topic) ?? (newest ? +newest : null),
       ids: after ? undefined : [...node.querySelectorAll("[data-rows] > [id]")].map((row) => row.id) });
   }
 }

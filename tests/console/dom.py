@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 _VOID = frozenset({"input", "br", "meta", "link", "img", "option"})
-_DRIFTS = frozenset({"data-after", "data-seq", "title"})
+# How many rows a timeline has is not known (-1) until the run is over and the page loaded again.
+_DRIFTS = frozenset({"data-after", "data-seq", "title", "aria-rowcount"})
 
 
 @dataclass(eq=False)
@@ -117,8 +118,8 @@ def _place(page: Node, frame: dict[str, Any], reload: Callable[[], Node]) -> Non
     there = page.find(fresh.id)
     into = page.find(frame["id"])
     if there is not None:
-        if "aria-current" in there.attrs:
-            fresh.attrs["aria-current"] = there.attrs["aria-current"]
+        for kept in {"aria-current", "data-here"} & there.attrs.keys():
+            fresh.attrs[kept] = there.attrs[kept]
         there.replace_by(fresh)
     elif frame["how"] == "append" and into is not None and "hx-get" not in into.attrs:
         into.append(fresh)

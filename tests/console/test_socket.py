@@ -69,7 +69,7 @@ def has(text: str) -> Callable[[Frames], bool]:
 
 async def test_an_event_reaches_the_tab_as_the_row_the_page_draws(tab: Socket, ana: User) -> None:
     story = await done(lambda: a_run(ana))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="timeline")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=timeline")
     while story.run.pk not in hub()._reader.timelines:
         await asyncio.sleep(0.01)
     await done(lambda: goes_on(story, 1))
@@ -81,14 +81,14 @@ async def test_an_event_reaches_the_tab_as_the_row_the_page_draws(tab: Socket, a
 
 async def test_a_lost_hint_costs_time_not_events(tab: Socket, ana: User) -> None:
     story = await done(lambda: a_run(ana))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await done(lambda: goes_on(story, 1, hint=False))
     assert await tab.until(has('id="e4"'))
 
 
 async def test_hints_that_come_doubled_and_late_change_nothing(tab: Socket, ana: User) -> None:
     story = await done(lambda: a_run(ana))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await done(lambda: goes_on(story, 1))
     await done(lambda: goes_on(story, 2))
     for seq in (5, 4, 5, 1):
@@ -103,7 +103,7 @@ async def test_a_socket_that_was_cut_catches_up_from_its_number(tab: Socket, ana
     story = await done(lambda: a_run(ana))
     for number in range(1, 4):
         await done(partial(goes_on, story, number, hint=False))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=4, view="journal")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=4, query="view=journal")
     frames = await tab.until(has('id="e6"'))
     assert not has('id="e4"')(frames)
     assert has('id="e5"')(frames)
@@ -113,7 +113,7 @@ async def test_what_is_not_an_event_stream_of_ours_is_ignored(tab: Socket, ana: 
     story = await done(lambda: a_run(ana))
     for text in ("", "{", "[]", '"watch"', '{"do": "watch"}', '{"do": "watch", "topic": "x:1"}'):
         await tab.send_text(text)
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after="x", view=["?"])
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after="x", query=["?"])
     await done(lambda: goes_on(story, 1))
     assert await tab.until(lambda frames: any(f["do"] in {"place", "stale"} for f in frames))
 
@@ -132,7 +132,7 @@ async def test_a_right_that_is_lost_stops_the_news_at_send(
     tab: Socket, ana: User, stranger: User
 ) -> None:
     story = await done(lambda: a_run(ana))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await done(lambda: goes_on(story, 1))
     await tab.until(has('id="e4"'))
     await done(lambda: Run.objects.filter(pk=story.run.pk).update(owner=stranger))
@@ -215,7 +215,7 @@ async def test_without_redis_the_hub_looks_by_itself_and_says_which_moment_it_sh
     monkeypatch.setattr(LIVE_HUB, "POLL_WITHOUT_HINTS_SECONDS", 0.5)
     socket = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
     story = await done(lambda: a_run(ana))
-    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await done(lambda: goes_on(story, 1, hint=False))
     frames = await socket.until(has('id="e4"'), timeout=3)
     frames += await socket.until(paused, timeout=3)
@@ -250,7 +250,7 @@ async def test_try_now_looks_at_once(ana: User, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(LIVE_HUB, "POLL_WITHOUT_HINTS_SECONDS", 60)
     socket = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
     story = await done(lambda: a_run(ana))
-    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await socket.until(paused)
     await done(lambda: goes_on(story, 1, hint=False))
     assert await socket.is_silent(1)
@@ -262,7 +262,7 @@ async def test_try_now_looks_at_once(ana: User, monkeypatch: pytest.MonkeyPatch)
 
 async def test_unwatched_is_forgotten(tab: Socket, ana: User) -> None:
     story = await done(lambda: a_run(ana))
-    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, view="journal")
+    await tab.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
     await done(lambda: goes_on(story, 1))
     await tab.until(has('id="e4"'))
     await tab.say(do="unwatch", topic=f"run:{story.run.public_id}")
