@@ -181,6 +181,10 @@ class Block:
     size: int
 
     @property
+    def is_full(self) -> bool:
+        return self.size == BLOCK
+
+    @property
     def height(self) -> int:
         return 28 * self.size
 

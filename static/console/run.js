@@ -8,7 +8,7 @@ function trim() {
     if (block.contains(document.activeElement)) continue;
     const { id, dataset: { get }, offsetHeight } = block, place = document.createElement("tbody");
     Object.entries({ id, "data-get": get, "hx-get": get, "hx-trigger": "intersect once", "hx-swap": "outerHTML" }).forEach(([name, value]) => place.setAttribute(name, value));
-    place.innerHTML = `<tr><td colspan="6" height="${offsetHeight}"></td></tr>`;
+    place.innerHTML = `<tr><td colspan="6" height="${offsetHeight}"></td></tr>`; // as high as it was
     block.replaceWith(place);
     htmx.process(place);
   }
