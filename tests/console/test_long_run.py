@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from django.db import connection
@@ -23,6 +25,7 @@ PAGE_BYTES, BLOCK_BYTES, SQL, REQUESTS, NODES = 14_000, 4_000, 12, 11, 6_000
 DRAWN = "document.querySelectorAll('#timeline > [data-rows]').length"
 EVERYTHING = "document.querySelectorAll('*').length"
 
+Test = TypeVar("Test", bound=Callable[..., None])
 in_a_browser = [
     pytest.mark.skipif(browsers.program() is None, reason=browsers.WHY_NOT),
     pytest.mark.django_db(transaction=True),
@@ -31,7 +34,8 @@ in_a_browser = [
 ]
 
 
-def browsing(test):  # type: ignore[no-untyped-def]
+def browsing(test: Test) -> Test:
+    """For a test that looks at pages in a browser."""
     for mark in in_a_browser:
         test = mark(test)
     return test
