@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "agentops.api.request_id.RequestIdMiddleware",
+    "agentops.api.tracing.TraceMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "agentops.accounts.middleware.ChoosePasswordMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -122,6 +123,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "agentops.views.shell.ZoneMiddleware",
     "axes.middleware.AxesMiddleware",
+    "agentops.api.repeating.RepeatingMiddleware",
 ]
 ROOT_URLCONF = "agentops.urls"
 ASGI_APPLICATION = "agentops.asgi.application"
@@ -253,6 +255,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
 
 # --- API ------------------------------------------------------------------------------------
 
+# Requests per second of one token or person, and how many may come at once; 0: no limit.
+AGENTOPS_RATE_LIMIT: float = env.float("AGENTOPS_RATE_LIMIT", default=100)
+AGENTOPS_RATE_BURST: int = env.int("AGENTOPS_RATE_BURST", default=1000)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "agentops.api.authentication.TokenAuthentication",
@@ -263,6 +268,10 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["agentops.api.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["agentops.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "agentops.api.pagination.NewestFirst",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "agentops.api.limits.RateLimit",
+        "agentops.api.repeating.Repetition",
+    ],
     "EXCEPTION_HANDLER": "agentops.api.errors.handle",
     # Only the header decides the form of an answer.
     "URL_FORMAT_OVERRIDE": None,

@@ -15,6 +15,7 @@ from runs.bursts import Burst
 from runs.circuit import Circuit
 
 TASK = "runs.ring"
+BULK_TASK = "runs.bulk"
 HINTS = "agentops.hints"
 # Followed by the public id of a run or conversation: what is said in passing about it.
 ASIDE = "agentops.aside."
@@ -41,6 +42,19 @@ def ring_now(*, queue: str) -> None:
     bells.call(functools.partial(_send, queue))
 
 
+def ring_bulk() -> None:
+    """After commit, wake a worker for bulk actions. Sweeps work on them too."""
+    transaction.on_commit(functools.partial(_bulk_rings.add, [BULK_TASK]), robust=True)
+
+
+def _ring_bulk_now(tasks: list[str]) -> None:
+    queue = settings.AGENTOPS_QUEUES[0]
+    bells.call(functools.partial(_send, queue, tasks[0]))
+
+
+_bulk_rings = Burst(_ring_bulk_now, seconds=GATHER_SECONDS)
+
+
 def _ring_each(queues: list[str]) -> None:
     for queue in dict.fromkeys(queues):
         ring_now(queue=queue)
@@ -49,9 +63,9 @@ def _ring_each(queues: list[str]) -> None:
 _rings = Burst(_ring_each, seconds=GATHER_SECONDS)
 
 
-def _send(queue: str) -> None:
+def _send(queue: str, task: str = TASK) -> None:
     current_app.send_task(
-        TASK,
+        task,
         kwargs={"queue": queue},
         queue=queue,
         expires=EXPIRES_SECONDS,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db.models import QuerySet
 
 from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
-from runs.models import Journal, Run, RunPayload
+from runs.models import Journal, Phase, Run, RunPayload
 from runs.values import load_all
 
 MOST_EVENTS = 1000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _PUBLIC_ID = re.compile(r"run_[0-9a-z]{20}")
 
 
@@ -21,11 +23,12 @@ def list_runs(
     *,
     viewer: Actor,
     status: str = "",
+    stop_reason: str = "",
     agent: str = "",
     owner: str = "",
     team: str = "",
     tag: Sequence[str] = (),
-    metadata: Sequence[str] = (),
+    metadata: Mapping[str, str] = NOTHING,
     external_id: str = "",
     waiting_for: str = "",
     created_at__gte: datetime | None = None,
@@ -33,16 +36,16 @@ def list_runs(
 ) -> QuerySet[Run]:
     """The runs ``viewer`` may see, newest first; a filter that is not given lets all through.
 
-    ``owner`` and ``team`` are names; ``metadata`` are pairs ``name:value``. Several tags or pairs
-    are all wanted.
+    ``owner`` and ``team`` are names. Several tags or pairs of metadata are all wanted.
     """
     wanted = {
         "status": status,
+        "stop_reason": stop_reason,
         "agent": agent,
         "owner__username": owner,
         "team__name": team,
         "tags__contains": list(tag),
-        "metadata__contains": dict(pair.partition(":")[::2] for pair in metadata),
+        "metadata__contains": dict(metadata),
         "external_id": external_id,
         "waiting_for": waiting_for,
         "created_at__gte": created_at__gte,
@@ -65,14 +68,40 @@ def get_run(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> R
 
 
 def events(
-    *, run: Run, after: int = 0, limit: int = 100, types: Iterable[str] = ()
+    *,
+    run: Run,
+    after: int = 0,
+    limit: int = 100,
+    types: Iterable[str] = (),
+    created_at__gte: datetime | None = None,
 ) -> list[Journal]:
     """Up to ``limit`` lines of the journal above number ``after``, in order."""
     rows = Journal.objects.filter(run=run, seq__gt=after).order_by("seq")
+    if created_at__gte is not None:
+        rows = rows.filter(at__gte=created_at__gte)
     kinds = list(types)
     if kinds:
         rows = rows.filter(kind__in=kinds)
     return list(rows.defer("data", "input")[: min(limit, MOST_EVENTS)])
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """What went into a step and what came out; None for what is not there (yet)."""
+
+    input: object
+    output: object
+
+
+def step_values(*, run: Run, key: str) -> StepValues:
+    """The recorded arguments and outcome of one step, decoded."""
+    given: tuple[int | None, bytes | memoryview | None] = (None, None)
+    returned = given
+    rows = Journal.objects.filter(run=run, key=key).order_by("seq")
+    for row in rows.only("phase", "input_codec", "input", "codec", "data"):
+        given = (row.input_codec, row.input) if row.input_codec is not None else given
+        returned = (row.codec, row.data) if row.phase == Phase.OUTCOME else returned
+    return StepValues(*load_all((given, returned)))
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,7 @@ class Payload:
     input: object
     output: object
     error: object
+    traceparent: str | None = None
 
 
 def payload(*, run: Run) -> Payload:
@@ -92,4 +122,5 @@ def payload(*, run: Run) -> Payload:
         (row.output_codec, row.output),
         (row.error_codec, row.error),
     )
-    return Payload(*load_all(pairs))
+    given, returned, error = load_all(pairs)
+    return Payload(given, returned, error, row.traceparent)

@@ -10,11 +10,12 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs import waiting
 from runs.labels import LONGEST_KEY, LONGEST_LABEL, LONGEST_LABEL_VALUE, MOST_LABELS
 from runs.models import Journal, Run, RunStatus, StopReason, WaitingFor
-from runs.services import LONGEST_TITLE, Verdict
+from runs.services import LONGEST_TITLE, MOST_IN_A_BATCH, Verdict
 from runs.steps import StepStatus
-from runs.timeline import Line
+from runs.timeline import Attempt, Line
 
 LONGEST_TIMEOUT_SECONDS = timedelta(days=365).total_seconds()
 
@@ -98,34 +99,12 @@ class RunDetailSerializer(RunSerializer):
     input = AnyValue()
     output = AnyValue()
     error = AnyValue()
+    traceparent = serializers.CharField(
+        allow_null=True, help_text="W3C trace context of the request that started it."
+    )
 
     class Meta(RunSerializer.Meta):
-        fields = [*RunSerializer.Meta.fields, "input", "output", "error"]
-
-
-class RunQuerySerializer(serializers.Serializer[Any]):
-    """Filters of the run list."""
-
-    status = serializers.ChoiceField(RunStatus.choices, required=False)
-    agent = serializers.CharField(required=False, max_length=200)
-    owner = serializers.CharField(required=False, max_length=150, help_text="A person's name.")
-    team = serializers.CharField(required=False, max_length=80, help_text="A team's name.")
-    tag = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_LABEL),
-        required=False,
-        max_length=MOST_LABELS,
-        help_text="Once per tag; runs that have them all.",
-    )
-    metadata = serializers.ListField(
-        child=serializers.RegexField(r"^[^:\0]{1,64}:[^\0]{0,512}$"),
-        required=False,
-        max_length=MOST_LABELS,
-        help_text="name:value, once per pair; runs that have them all.",
-    )
-    external_id = serializers.CharField(required=False, max_length=LONGEST_KEY)
-    waiting_for = serializers.ChoiceField(WaitingFor.choices, required=False)
-    created_at__gte = serializers.DateTimeField(required=False)
-    created_at__lte = serializers.DateTimeField(required=False)
+        fields = [*RunSerializer.Meta.fields, "input", "output", "error", "traceparent"]
 
 
 class StartSerializer(BodySerializer):
@@ -168,6 +147,33 @@ class StartSerializer(BodySerializer):
         if value <= timezone.now():
             raise serializers.ValidationError("This time is over. Give one in the future.")
         return value
+
+
+class WaitSerializer(StartSerializer):
+    """What to start, and how long to wait for its end."""
+
+    wait_seconds = serializers.FloatField(
+        required=False, min_value=0, max_value=waiting.LONGEST_SECONDS, default=30
+    )
+
+
+class BatchSerializer(BodySerializer):
+    """Many runs to start."""
+
+    runs = StartSerializer(many=True, allow_empty=False, max_length=MOST_IN_A_BATCH)  # type: ignore[call-arg]
+
+
+class RunItemsSerializer(serializers.Serializer[Any]):
+    """Some runs, in the order of their starts."""
+
+    items = RunSerializer(many=True)
+
+
+class RunPageSerializer(RunItemsSerializer):
+    """A page of runs."""
+
+    next_cursor = serializers.CharField(allow_null=True)
+    previous_cursor = serializers.CharField(allow_null=True)
 
 
 class RetrySerializer(BodySerializer):
@@ -263,6 +269,7 @@ class EventQuerySerializer(serializers.Serializer[Any]):
     types = serializers.CharField(
         required=False, max_length=1000, help_text="Event types, with commas."
     )
+    created_at__gte = serializers.DateTimeField(required=False)
 
 
 class StreamQuerySerializer(serializers.Serializer[Any]):
@@ -308,6 +315,32 @@ class StepSerializer(serializers.Serializer[Any]):
     preview = serializers.CharField(help_text="The beginning of its result in JSON.")
     error = StepErrorSerializer(allow_null=True)
     verdict = serializers.CharField(help_text="How a person settled it, if one did.")
+
+
+class AttemptSerializer(serializers.Serializer[Any]):
+    """One try at a step."""
+
+    number = serializers.IntegerField(source="n")
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    error = serializers.SerializerMethodField()
+    worker = serializers.IntegerField(allow_null=True, help_text="Id of the worker, where told.")
+
+    @extend_schema_field(StepErrorSerializer(allow_null=True))
+    def get_error(self, attempt: Attempt) -> dict[str, str] | None:
+        if attempt.error is None:
+            return None
+        code, message = attempt.error
+        return {"code": code, "message": message}
+
+
+class StepDetailSerializer(serializers.Serializer[Any]):
+    """A step with its attempts and values."""
+
+    step = StepSerializer()
+    attempts = AttemptSerializer(many=True)
+    input = AnyValue(help_text="What it was called with.")
+    output = AnyValue(help_text="What it returned, or the error it failed with.")
 
 
 class StepListSerializer(serializers.Serializer[Any]):

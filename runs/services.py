@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -42,11 +43,13 @@ __all__ = [
     "settle_step",
     "signal_run",
     "start_run",
+    "start_runs",
 ]
 
 log = structlog.get_logger(__name__)
 
 LONGEST_TITLE = 200
+MOST_IN_A_BATCH = 500
 # Names the runtime uses in inboxes itself.
 _RESERVED = ("child:", "settled:", "void:")
 
@@ -123,12 +126,43 @@ def start_run(
         metadata=dict(labels.metadata),
         traceparent=traceparent,
     )
-    started = _start(new)
+    started = begin(new)
     started.run.owner, started.run.team = owner, team
     return started
 
 
-def _start(new: store.NewRun) -> Started:
+def start_runs(
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    owner: User | None,
+    started_by: str,
+    idempotency_key: str | None = None,
+    traceparent: str | None = None,
+) -> list[Started]:
+    """Start many runs, all or none; each of ``runs`` says what :func:`start_run` takes of one.
+
+    Sent again with the same key it finds them. Raises what :func:`start_run` raises.
+    """
+    check_key(idempotency_key)
+    if not 1 <= len(runs) <= MOST_IN_A_BATCH:
+        raise InvalidRequest(f"A batch has 1 to {MOST_IN_A_BATCH} runs, not {len(runs)}.")
+    mark = idempotency_key and hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
+    # One order of keys in every batch, so that two of the same never wait for each other.
+    with transaction.atomic(durable=True):
+        return [
+            start_run(
+                owner=owner,
+                started_by=started_by,
+                traceparent=traceparent,
+                idempotency_key=mark and f"batch:{mark}/{number}",
+                **one,
+            )
+            for number, one in enumerate(runs, 1)
+        ]
+
+
+def begin(new: store.NewRun) -> Started:
+    """Start a run, or find the one its key started before; in the caller's transaction, if any."""
     with _one_external_id(), connection.cursor() as cursor:
         run = store.start(cursor, new)
     if run is None:
@@ -302,12 +336,35 @@ def replay_run(
     Raises UnknownAgent, InvalidInput, PayloadError, PayloadTooLarge, InvalidRequest or
     IdempotencyMismatch.
     """
+    started = begin(
+        again(
+            run=run,
+            actor=actor,
+            owner=owner,
+            input=input,
+            idempotency_key=idempotency_key,
+            traceparent=traceparent,
+        )
+    )
+    return Started(_reread(started.run), started.created)
+
+
+def again(
+    *,
+    run: Run,
+    actor: str,
+    owner: User | None,
+    input: object | None = None,
+    idempotency_key: str | None = None,
+    traceparent: str | None = None,
+) -> store.NewRun:
+    """A run like ``run``, to be started. Raises what :func:`replay_run` raises."""
     check_key(idempotency_key)
     definition = catalog().agent(run.agent)
     with connection.cursor() as cursor:
         encoded, digest = _input_for_fork(cursor, run, input)
     definition.validate_input(input if input is not None else queries.payload(run=run).input)
-    new = store.NewRun(
+    return store.NewRun(
         agent=run.agent,
         agent_version=definition.version,
         input=encoded,
@@ -327,8 +384,6 @@ def replay_run(
         forked_at_seq=0,
         meta={"again": run.public_id},
     )
-    started = _start(new)
-    return Started(_reread(started.run), started.created)
 
 
 def pause_run(*, run: Run, actor: str) -> Run:
@@ -366,12 +421,17 @@ def retry_failure(*, run: Run, actor: str) -> Run:
     NotRetriable or TurnTaken.
     """
     with _change() as cursor:
-        # Locks are taken in one order: see Note [One turn at a time].
-        talk = turns.lock(run.conversation_id) if run.conversation_id else None
-        if talk is not None and turns.is_live(talk) and run.is_final:
-            raise TurnTaken
-        announce(store.reopen(cursor, run.pk, by=actor))
+        announce(reopen(cursor, run=run, actor=actor))
     return _reread(run)
+
+
+def reopen(cursor: store.Cursor, *, run: Run, actor: str) -> store.Moved:
+    """The same in the caller's transaction; what it returns is to be announced."""
+    # Locks are taken in one order: see Note [One turn at a time].
+    talk = turns.lock(run.conversation_id) if run.conversation_id else None
+    if talk is not None and turns.is_live(talk) and run.is_final:
+        raise TurnTaken
+    return store.reopen(cursor, run.pk, by=actor)
 
 
 @contextmanager

@@ -13,6 +13,12 @@ def ring(**_: object) -> None:
     worker.host()
 
 
+@shared_task(name="runs.bulk", ignore_result=True)
+def bulk(**_: object) -> None:
+    """There may be bulk actions to work on."""
+    worker.work_on_bulk()
+
+
 @shared_task(name="runs.sweep", ignore_result=True)
 def sweep(**_: object) -> None:
     """Beat is one more caller of the sweep; every worker sweeps by itself."""

@@ -11,14 +11,19 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from agentops.sdk.turns import Turn
-from runs import bell, dialogue, services, turns
+from runs import bell, bulk, dialogue, replies, services, turns
 from runs.engine.host import Host
 from runs.engine.options import Options
-from runs.engine.sweeper import sweep_from_django
+from runs.engine.sweeper import Cadence, sweep_from_django
 
 _host: Host | None = None
 # Objects made before the young are looked through, and how often the older are after that.
 COLLECT_AFTER = (5_000, 20, 20)
+
+# How long one bell, and one sweep, works on bulk actions before others have their turn.
+BULK_SECONDS = 20.0
+BULK_SECONDS_IN_A_SWEEP = 1.0
+_rarely = Cadence(seconds=300.0)
 
 # A server that vanished without a word is noticed within seconds, not after TCP's quarter hour.
 _PATIENCE = {
@@ -74,6 +79,19 @@ def sweep() -> None:
     try:
         sweep_from_django()
         turns.advance_all()
+        bulk.work(seconds=BULK_SECONDS_IN_A_SWEEP)
+        if _rarely():
+            bulk.forget(days=settings.AGENTOPS_RETENTION_DAYS)
+            replies.forget()
+    finally:
+        connection.close()
+
+
+def work_on_bulk() -> None:
+    """Work on bulk actions for a while; if something is left, ring for whoever is next."""
+    try:
+        if bulk.work(seconds=BULK_SECONDS) and bulk.is_left():
+            bell.ring_bulk()
     finally:
         connection.close()
 

@@ -31,6 +31,7 @@ CODES: dict[str, Code] = {
     ),
     "unsupported_media_type": Code(415, suggestions=("Send Content-Type: application/json.",)),
     "invalid_request": Code(422, suggestions=("Correct the fields named in meta.fields.",)),
+    "request_in_progress": Code(409, retryable=True, retry_after_seconds=1),
     "rate_limit_exceeded": Code(429, retryable=True, retry_after_seconds=1),
     # People.
     "too_many_tokens": Code(409, suggestions=("DELETE /api/v1/tokens/{id} revokes one.",)),
@@ -43,13 +44,19 @@ CODES: dict[str, Code] = {
     "unserialisable": Code(422, suggestions=("Send plain JSON data.",)),
     "idempotency_mismatch": Code(422, suggestions=("Use a new Idempotency-Key.",)),
     "no_such_event": Code(422, suggestions=("GET /api/v1/runs/{id}/events lists the events.",)),
+    "no_runs": Code(
+        422, suggestions=("GET /api/v1/runs with the same filter shows what matches.",)
+    ),
+    "too_many_runs": Code(422, suggestions=("Narrow the filter with created_at__gte and __lte.",)),
     "external_id_taken": Code(409, suggestions=("Send another external_id.",)),
     "nothing_to_retry": Code(409, suggestions=("A failed run is retried with what=failure.",)),
     "not_failed": Code(
         409, suggestions=("POST …/replay runs it again, POST …/fork from an event.",)
     ),
     "not_retriable": Code(409, suggestions=("POST …/replay runs it again from the start.",)),
-    "run_is_final": Code(409, suggestions=("Start a new run, or fork this one.",)),
+    "run_is_final": Code(
+        409, suggestions=("POST …/replay starts it anew, POST …/fork from one of its events.",)
+    ),
     "run_is_busy": Code(409, retryable=True, retry_after_seconds=1),
     "not_parked": Code(409),
     "needs_settlement": Code(409, suggestions=("POST …/steps/{key}/settle says what happened.",)),

@@ -11,12 +11,13 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from agentops.api.codes import CODES
+from agentops.api.repeating import Answered
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
 
 log = structlog.get_logger(__name__)
@@ -51,8 +52,10 @@ class Problem:
     meta: dict[str, object] = field(default_factory=dict)
 
 
-def handle(error: Exception, context: Mapping[str, Any]) -> Response:
+def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler: every error leaves in the same form."""
+    if isinstance(error, Answered):
+        return error.response
     set_rollback()
     problem = _problem(error)
     error_id = f"err_{secrets.token_hex(8)}"

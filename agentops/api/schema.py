@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from agentops.api.codes import CODES
+from runs.api.base import IDEMPOTENCY_KEY
 
 # What any operation may answer; then what those with a body, and those on a thing, may.
 _ALWAYS = (400, 401, 403, 405, 406, 422, 429, 500, 503)
@@ -40,6 +41,12 @@ class AutoSchema(SpectacularAutoSchema):
         for status in self._error_statuses():
             responses.setdefault(str(status), self._error_response(status))
         return responses
+
+    def get_override_parameters(self) -> list[Any]:
+        """Every POST that changes something takes a key."""
+        declared: list[Any] = list(super().get_override_parameters())
+        changes = not getattr(self.view, "changes_nothing", False)
+        return [*declared, IDEMPOTENCY_KEY] if self.method == "POST" and changes else declared
 
     def _map_serializer(
         self,

@@ -118,7 +118,11 @@ class TokenList(APIView):
             scopes=[Scope(value) for value in wanted["scopes"]],
             expires_at=None if days is None else timezone.now() + timedelta(days=days),
         )
-        return Response(shown_once(made), status=status.HTTP_201_CREATED)
+        return Response(
+            shown_once(made),
+            status=status.HTTP_201_CREATED,
+            headers={"Cache-Control": "no-store"},
+        )
 
 
 class TokenDetail(APIView):

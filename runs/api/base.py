@@ -56,6 +56,11 @@ def idempotency_key(request: Request) -> str | None:
     return request.headers.get("Idempotency-Key")
 
 
+def traceparent(request: Request) -> str | None:
+    """Our place in the caller's trace."""
+    return request.META.get("HTTP_TRACEPARENT")
+
+
 def shown(run: Run) -> dict[str, Any]:
     """A run as the API shows it."""
     return cast("dict[str, Any]", RunSerializer(run).data)

@@ -16,7 +16,9 @@ from runs.api.base import (
     idempotency_key,
     shown,
     started_answer,
+    traceparent,
 )
+from runs.labels import LONGEST_KEY
 from runs.serializers import (
     CancelSerializer,
     ForkSerializer,
@@ -55,12 +57,18 @@ class SignalRun(RunView):
         """Send a named event to a run."""
         run = self.run_for(Action.RESPOND, public_id)
         said = checked(SignalSerializer, request.data)
+        key = idempotency_key(request)
+        if key is not None:
+            # Should this process die before the answer is kept, the message still counts once.
+            said.setdefault("dedup_key", f"key:{key}"[:LONGEST_KEY])
         accepted = services.signal_run(run=run, sender=self.caller.name, **said)
         return Response({"accepted": accepted})
 
 
 class ForkRun(RunView):
     """Runs that begin with another one's past."""
+
+    keeps_keys = True
 
     @extend_schema(
         operation_id="runs_fork",
@@ -78,6 +86,7 @@ class ForkRun(RunView):
             actor=self.caller.name,
             owner=self.caller.user,
             idempotency_key=idempotency_key(request),
+            traceparent=traceparent(request),
             **wanted,
         )
         return started_answer(forked)
@@ -130,6 +139,8 @@ class RetryRun(RunView):
 class ReplayRun(RunView):
     """Runs that are run again."""
 
+    keeps_keys = True
+
     @extend_schema(
         operation_id="runs_replay",
         parameters=[IDEMPOTENCY_KEY],
@@ -146,6 +157,7 @@ class ReplayRun(RunView):
             actor=self.caller.name,
             owner=self.caller.user,
             idempotency_key=idempotency_key(request),
+            traceparent=traceparent(request),
             **wanted,
         )
         return started_answer(again)

@@ -61,6 +61,8 @@ class ConversationView(APIView):
 class ConversationList(ConversationView):
     """All conversations the caller may see."""
 
+    keeps_keys = True
+
     @property
     def pagination_class(self) -> Any:
         return api_settings.DEFAULT_PAGINATION_CLASS
@@ -114,6 +116,8 @@ class ConversationDetail(ConversationView):
 
 class MessageList(ConversationView):
     """What is said in a conversation."""
+
+    keeps_keys = True
 
     @extend_schema(
         operation_id="messages_list",

@@ -55,7 +55,13 @@ class EventList(RunView):
         wanted = checked(EventQuerySerializer, request.query_params)
         kinds = [kind for kind in wanted.get("types", "").split(",") if kind]
         limit = wanted["limit"]
-        rows = queries.events(run=run, after=wanted["after"], limit=limit, types=kinds)
+        rows = queries.events(
+            run=run,
+            after=wanted["after"],
+            limit=limit,
+            types=kinds,
+            created_at__gte=wanted.get("created_at__gte"),
+        )
         following = rows[-1].seq if len(rows) == limit else None
         return Response(EventPageSerializer({"items": rows, "next_after": following}).data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from runs.api.bulk import BulkDetail, BulkItems, BulkList, StopBulk
 from runs.api.control import (
     CancelRun,
     ForkRun,
@@ -16,8 +17,15 @@ from runs.api.control import (
 from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
-from runs.api.runs import AgentList, RunDetail, RunList
-from runs.api.steps import SettleStep, StepList
+from runs.api.runs import (
+    AgentList,
+    RunDetail,
+    RunList,
+    SearchRuns,
+    StartAndWait,
+    StartBatch,
+)
+from runs.api.steps import SettleStep, StepDetail, StepList
 
 urlpatterns = [
     path("agents", AgentList.as_view(), name="api-agents"),
@@ -33,7 +41,14 @@ urlpatterns = [
         ConversationStream.as_view(),
         name="api-conversation-stream",
     ),
+    path("bulk-actions", BulkList.as_view(), name="api-bulk-actions"),
+    path("bulk-actions/<str:public_id>", BulkDetail.as_view(), name="api-bulk-action"),
+    path("bulk-actions/<str:public_id>/items", BulkItems.as_view(), name="api-bulk-items"),
+    path("bulk-actions/<str:public_id>/stop", StopBulk.as_view(), name="api-bulk-stop"),
     path("runs", RunList.as_view(), name="api-runs"),
+    path("runs/batch", StartBatch.as_view(), name="api-runs-batch"),
+    path("runs/search", SearchRuns.as_view(), name="api-runs-search"),
+    path("runs/wait", StartAndWait.as_view(), name="api-runs-wait"),
     path("runs/<str:public_id>", RunDetail.as_view(), name="api-run"),
     path("runs/<str:public_id>/cancel", CancelRun.as_view(), name="api-run-cancel"),
     path("runs/<str:public_id>/events", EventList.as_view(), name="api-run-events"),
@@ -47,5 +62,6 @@ urlpatterns = [
     path(
         "runs/<str:public_id>/steps/<path:key>/settle", SettleStep.as_view(), name="api-step-settle"
     ),
+    path("runs/<str:public_id>/steps/<path:key>", StepDetail.as_view(), name="api-run-step"),
     path("runs/<str:public_id>/stream", EventStream.as_view(), name="api-run-stream"),
 ]

@@ -157,7 +157,7 @@ def _tell_forgotten(cursor: store.Cursor) -> tuple[int, set[str]]:
     return len(children), store.tell_parents(cursor, children)
 
 
-class _Cadence:
+class Cadence:
     """Says yes once per period, to one caller."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -174,4 +174,4 @@ class _Cadence:
             return due
 
 
-_thorough_now = _Cadence(THOROUGH_EVERY_SECONDS)
+_thorough_now = Cadence(THOROUGH_EVERY_SECONDS)

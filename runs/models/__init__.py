@@ -1,8 +1,10 @@
 """What a run is made of. Hot columns are written only by ``runs.engine``."""
 
 from runs.models.breaker import Breaker
+from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
+from runs.models.reply import Reply
 from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
 from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
@@ -10,11 +12,16 @@ from runs.models.worker import Worker, WorkerState
 __all__ = [
     "Blob",
     "Breaker",
+    "BulkAction",
+    "BulkItem",
+    "BulkOutcome",
+    "BulkVerb",
     "Conversation",
     "Inbox",
     "Journal",
     "Message",
     "Phase",
+    "Reply",
     "Run",
     "RunPayload",
     "RunStatus",

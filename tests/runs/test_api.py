@@ -413,12 +413,12 @@ def test_runs_are_found_by_what_callers_wrote_on_them(app: App, owner: User) -> 
     start(owner)
     for found in (
         {"tag": ["a", "b"]},
-        {"metadata": "order:7"},
+        {"metadata": "order=7"},
         {"external_id": "job-1"},
         {"owner": "olga", "tag": "a"},
     ):
         assert [item["id"] for item in app.get("runs", **found).json()["items"]] == [made["id"]]
-    for nothing in ({"tag": ["a", "c"]}, {"metadata": "order:8"}, {"owner": "x"}, {"team": "t"}):
+    for nothing in ({"tag": ["a", "c"]}, {"metadata": "order=8"}, {"owner": "x"}, {"team": "t"}):
         assert app.get("runs", **nothing).json()["items"] == []
     taken = app.post("runs", {"agent": "anything", "external_id": "job-1"})
     assert (taken.status_code, taken.json()["code"]) == (409, "external_id_taken")
