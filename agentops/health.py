@@ -43,7 +43,7 @@ def answering(http: Callable[..., Any]) -> Callable[..., Any]:
 def readiness() -> dict[str, str]:
     """What answers (``ok``) and what does not, in a word that gives nothing away."""
     try:
-        parts = {"web": "ok", "database": "ok", "workers": _workers(), "beat": _beat()}
+        parts = {"web": "ok", "database": "ok", "workers": _workers(), "beat": beat_state()}
     except Error as error:
         log.warning("health.database_unreachable", error=str(error).strip())
         parts = {"web": "ok", "database": "missing", "workers": "unknown", "beat": "unknown"}
@@ -60,7 +60,8 @@ def _workers() -> str:
     return "ok" if alive.exists() else "missing"
 
 
-def _beat() -> str:
+def beat_state() -> str:
+    """Whether one beat holds the schedule."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"

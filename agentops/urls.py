@@ -6,7 +6,17 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import TemplateView
 
-from agentops.views import account, finding, gallery, keymap, mails, overview, reports, shell
+from agentops.views import (
+    account,
+    finding,
+    gallery,
+    keymap,
+    mails,
+    overview,
+    reports,
+    shell,
+    system,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
@@ -26,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),
     path("settings/theme/", shell.theme, name="theme"),
     path("settings/keys/", keymap.keys, name="keys"),
+    path("system/", system.system, name="system"),
     path("system/gallery/", gallery.gallery, name="gallery"),
     path("api/v1/", include(("agentops.api.urls", "api"))),
     path("admin/", admin.site.urls),

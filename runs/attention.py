@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ DAY = timedelta(hours=24)
 USUAL_DAYS = 7
 LONGEST = 5
 MOST_TROUBLES = 8
+SYSTEM = "/system/"
 _LAG_SECONDS = 60
 
 _KINDS = {
@@ -143,17 +144,20 @@ def waiting_longest(runs: QuerySet[Run], now: datetime) -> list[RunRow]:
 # -- trouble -------------------------------------------------------------------------------------
 
 
-def troubles(runs: QuerySet[Run], running: Card) -> list[Sentence]:
-    """What is wrong, worst first, each with what is usual and a link."""
+def troubles(runs: QuerySet[Run], running: Card, *, opens_system: bool) -> list[Sentence]:
+    """What is wrong, worst first, each with what is usual and a link to what they may open."""
     found = [*_workers(), *_stuck(running), *_failures(runs), *_breakers(), *_modules()]
-    return found[:MOST_TROUBLES]
+    shown = found[:MOST_TROUBLES]
+    if opens_system:
+        return shown
+    return [replace(it, label="", href="") if it.href == SYSTEM else it for it in shown]
 
 
 def _workers() -> Iterator[Sentence]:
     lease = timedelta(seconds=settings.AGENTOPS_LEASE_SECONDS)
     if not Worker.objects.filter(state=WorkerState.ALIVE, heartbeat_at__gt=Now() - lease).exists():
         yield Sentence("server", "crimson", "No worker is alive: runs are accepted and wait.",
-                       "System", "/system/", command="bin/up")  # fmt: skip
+                       "System", SYSTEM, command="bin/up")  # fmt: skip
 
 
 def _stuck(running: Card) -> Iterator[Sentence]:
@@ -200,7 +204,7 @@ def _breakers() -> Iterator[Sentence]:
             f"{breaker.target} failed {_times(breaker.failures)} in a row; calls to it wait until "
             f"{figures.clock(breaker.open_until, timezone.localtime())}."
         )
-        yield Sentence("plug", "amber", text, "System", "/system/")
+        yield Sentence("plug", "amber", text, "System", SYSTEM)
 
 
 def _modules() -> Iterator[Sentence]:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import BigIntegerField, Count, F, Func, Q, QuerySet
+from django.db.models import (
+    Aggregate,
+    BigIntegerField,
+    Count,
+    F,
+    FloatField,
+    Func,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+)  # fmt: skip
 
 from agentops.sdk.catalog import catalog
 from runs import figures, listing
@@ -132,3 +145,74 @@ def _hours(ended: list[Endings], now: datetime) -> dict[str, Hours]:
         if 0 <= place < 24:
             (line.good if part.status == RunStatus.SUCCEEDED else line.bad)[place] += part.count
     return found
+
+
+# -- what the pages about agents add -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """How long the runs that succeeded within a day took, in seconds."""
+
+    median: float
+    p95: float
+
+
+class _Percentile(Aggregate):
+    """``percentile_cont`` over how long runs took from start to end."""
+
+    function = "percentile_cont"
+    template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY extract(epoch FROM %(expressions)s))"
+
+    def __init__(self, share: float, **extra: Any) -> None:
+        super().__init__(
+            F("finished_at") - F("created_at"), share=share, output_field=FloatField(), **extra
+        )
+
+
+def took(runs: QuerySet[Run], now: datetime) -> dict[str, Took]:
+    """Median and 95th percentile of each agent's good runs of a day."""
+    good = runs.filter(finished_at__gte=now - DAY, status=RunStatus.SUCCEEDED).order_by()
+    rows = good.values_list("agent").annotate(m=_Percentile(0.5), p=_Percentile(0.95))
+    return {agent: Took(median, p95) for agent, median, p95 in rows}
+
+
+def last_started(runs: QuerySet[Run], names: Iterable[str]) -> dict[str, datetime]:
+    """When each of these agents was started last, by one look into the index for each."""
+    looks = [
+        runs.filter(agent=name).order_by("-created_at").values_list("agent", "created_at")[:1]
+        for name in names
+    ]
+    if not looks:
+        return {}
+    return dict(looks[0].union(*looks[1:], all=True))
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """How the runs of one version of an agent went within a week."""
+
+    version: str
+    runs: int
+    ended: int
+    good: int
+    first: datetime
+    last: datetime
+
+    @property
+    def success(self) -> str:
+        """The share that succeeded of those that ended."""
+        return figures.share(self.good, self.ended) if self.ended else ""
+
+
+def versions(runs: QuerySet[Run], now: datetime) -> list[VersionRow]:
+    """The versions of an agent that ran within a week, the newest first."""
+    recent = runs.filter(created_at__gte=now - 7 * DAY).order_by()
+    rows = recent.values_list("agent_version").annotate(
+        n=Count("id"),
+        ended=Count("id", filter=Q(finished_at__isnull=False)),
+        good=Count("id", filter=Q(status=RunStatus.SUCCEEDED)),
+        first=Min("created_at"),
+        last=Max("created_at"),
+    )
+    return sorted((VersionRow(*row) for row in rows), key=lambda row: row.first, reverse=True)

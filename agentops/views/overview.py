@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentops.accounts.access import visible_to
+from agentops.accounts.access import Action, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.mail import backend
 from agentops.sdk.catalog import catalog
@@ -28,12 +28,13 @@ AGENTS_SHOWN = 8
 @signed_in
 def overview(request: HttpRequest) -> HttpResponse:
     """Four questions answered without scrolling, as far as somebody may see."""
-    mine = visible_to(actor_of(request), Run.objects.all())
+    actor = actor_of(request)
+    mine = visible_to(actor, Run.objects.all())
     now = timezone.localtime()
     needs, running = attention.live_cards(mine, now)
     endings = fleet.endings(mine, now)
     ended = attention.day_card(endings)
-    wrong = attention.troubles(mine, running)
+    wrong = attention.troubles(mine, running, opens_system=allows(actor, Action.OPERATE))
     agents = fleet.agent_days(mine, endings, now)
     return render(request, "overview.html", {
         "now": now,

@@ -259,6 +259,11 @@ class Hub:
         if self._told:
             who.mention(self._told)
 
+    @property
+    def sockets(self) -> int:
+        """How many watch."""
+        return len(self._sockets())
+
     def _sockets(self) -> set[Subscriber]:
         pages = (who for watched in self._runs.values() for who in watched.pages.values())
         return set().union(*pages, *(watched.sockets for watched in self._lists.values()))
@@ -383,6 +388,11 @@ def hub() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def watching() -> int:
+    """How many sockets of this process watch something."""
+    return sum(hub.sockets for hub in list(_hubs.values()))
 
 
 def subscribe(run: Run, after: int = 0) -> AsyncIterator[list[Line]]:

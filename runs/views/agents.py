@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -17,10 +17,10 @@ from agentops.accounts.actors import actor_of
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
-from runs import forms, listing, queries, services
+from runs import fleet, forms, listing, queries, services
 from runs.drawing import run_rows
 from runs.forms import InputForm
-from runs.models import Run, RunStatus
+from runs.models import Run
 from runs.views.signing import person, signed_in
 
 
@@ -40,31 +40,43 @@ class Card:
         return cls(agent.name, agent.description, agent.version, agent.queue, tools)
 
 
-_LIVE = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING]
 RECENT = 10
 
 
 @require_safe
 @signed_in
 def agents(request: HttpRequest) -> HttpResponse:
-    """Every agent this release knows, and modules that could not be used."""
+    """Every agent this release knows or that ran within a day, and modules that are broken."""
     mine = visible_to(actor_of(request), Run.objects.all())
-    counted = mine.values("agent").annotate(
-        live=Count("id", filter=Q(status__in=_LIVE)), last=Max("created_at")
-    )
-    known = {row["agent"]: row for row in counted}
-    tiles = [
-        {"agent": Card.of(agent), "counts": known.get(agent.name)} for agent in catalog().agents()
-    ]
-    context = {"tiles": tiles, "problems": catalog().problems(), "now": timezone.now()}
+    now = timezone.localtime()
+    days = fleet.agent_days(mine, fleet.endings(mine, now), now)
+    took = fleet.took(mine, now)
+    last = fleet.last_started(mine, [day.name for day in days])
+    known = {agent.name: Card.of(agent) for agent in catalog().agents()}
+    rows = [
+        {"day": day, "agent": known.get(day.name), "took": took.get(day.name),
+         "last": last.get(day.name)}
+        for day in days
+    ]  # fmt: skip
+    context = {"rows": rows, "problems": catalog().problems(), "now": now}
     return render(request, "agents/list.html", context)
 
 
 @require_safe
 @signed_in
 def agent(request: HttpRequest, name: str) -> HttpResponse:
-    """One agent, with a form to start it; ``like`` fills the form from an earlier run."""
-    definition = _definition(name)
+    """One agent, with a form to start it; ``like`` fills the form from an earlier run.
+
+    One that this release does not know any more is shown to those who see runs of it.
+    """
+    try:
+        definition = catalog().agent(name)
+    except UnknownAgent as unknown:
+        mine = visible_to(actor_of(request), Run.objects.filter(agent=name))
+        if not mine.exists():
+            raise Http404(str(unknown)) from unknown
+        gone = Card(name, "", "", "", [])
+        return render(request, "agents/agent.html", _about(request, gone) | {"gone": True})
     form = forms.from_schema(definition.input_schema).filled(_input_like(request))
     return render(request, "agents/agent.html", _context(request, definition, form))
 
@@ -117,13 +129,23 @@ def _input_like(request: HttpRequest) -> object:
 
 
 def _context(request: HttpRequest, agent: AgentDefinition, form: InputForm) -> dict[str, Any]:
-    now = timezone.localtime()
-    mine = visible_to(actor_of(request), Run.objects.filter(agent=agent.name))
-    recent = listing.page(mine).runs[:RECENT]
-    return {
-        "agent": Card.of(agent),
+    return _about(request, Card.of(agent)) | {
         "form": form,
         "start_key": request.POST.get("start_key") or secrets.token_hex(16),
-        "rows": run_rows(recent, now),
+        "schema": json.dumps(agent.input_schema, indent=2, ensure_ascii=False),
+    }
+
+
+def _about(request: HttpRequest, agent: Card) -> dict[str, Any]:
+    """How an agent does, for what somebody sees of it."""
+    now = timezone.localtime()
+    mine = visible_to(actor_of(request), Run.objects.filter(agent=agent.name))
+    days = fleet.agent_days(mine, fleet.endings(mine, now), now)
+    return {
+        "agent": agent,
+        "day": next((day for day in days if day.name == agent.name), None),
+        "took": fleet.took(mine, now).get(agent.name),
+        "versions": fleet.versions(mine, now),
+        "rows": run_rows(listing.page(mine).runs[:RECENT], now),
         "now": now,
     }
