@@ -80,7 +80,10 @@ SECTIONS = (
         Key(">", "Next page"),
     )),
     Section("Run", (
-        Key("t", "Timeline"), Key("c", "Conversation"), Key("l", "Journal"),
+        Key("t", "Timeline"), Key("c", "Conversation"), Key("l", "Journal"), Key("e", "Related"),
+        Key("F", "To the failure"), Key("i", "To the longest idle stretch"),
+        Key("+", "Nearer"), Key("-", "Farther"), Key("=", "The whole run"),
+        Key(",", "Earlier"), Key(";", "Later"),
         Key("^", "Back to the list"), Key("C", "Cancel run"),
     )),
 )  # fmt: skip
