@@ -24,15 +24,18 @@ from runs.models import Worker, WorkerState
 log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 2
+# Each under the two names by which probes are commonly asked for.
+LIVE = ("/healthz", "/health/live")
+READY = ("/readyz", "/health/ready")
 
 
 def answering(http: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an ASGI application so that it answers probes."""
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["path"] == "/healthz":
+        if scope["path"] in LIVE:
             await _answer(send, {"web": "ok"})
-        elif scope["path"] == "/readyz":
+        elif scope["path"] in READY:
             await _answer(send, await sync_to_async(readiness)())
         else:
             await http(scope, receive, send)

@@ -35,13 +35,15 @@ async def ask(path: str) -> tuple[int, dict[str, Any]]:
 async def test_a_living_process_says_so_to_anybody(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["agents.example.org"]
     settings.SECURE_SSL_REDIRECT = True
-    assert await ask("/healthz") == (200, {"web": "ok"})
+    for name in health.LIVE:
+        assert await ask(name) == (200, {"web": "ok"})
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_what_is_missing_is_named() -> None:
-    status, parts = await ask("/readyz")
+    (status, parts), other = [await ask(name) for name in health.READY]
     assert status == 503
+    assert other == (status, parts)
     assert parts == {
         "web": "ok",
         "database": "ok",

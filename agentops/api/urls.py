@@ -12,7 +12,9 @@ from rest_framework.views import APIView
 
 from agentops.api.browser_tokens import BrowserTokens
 from agentops.api.delegations import DelegationDetail, DelegationList
+from agentops.api.info import Info
 from agentops.api.tokens import PasswordDoor, TokenDetail, TokenList
+from agentops.views import tryout
 
 
 @extend_schema(exclude=True)
@@ -32,6 +34,8 @@ class Schema(SpectacularAPIView):
 
 
 urlpatterns = [
+    path("info", Info.as_view(), name="api-info"),
+    path("try", tryout.page, name="api-try"),
     path("schema", Schema.as_view(), name="api-schema"),
     path("tokens", TokenList.as_view(), name="api-tokens"),
     path("tokens/<str:public_id>", TokenDetail.as_view(), name="api-token"),

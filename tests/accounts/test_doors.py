@@ -23,6 +23,8 @@ PUBLIC = {
 }
 # What is the same for everybody who signed in; the default permission and signed_in() ask that.
 SHARED = {
+    "/api/v1/info": "the installation and its limits",
+    "/api/v1/try": "the page to try the API, drawn from the schema",
     "/api/v1/agents": "the agents of the installation and their schemas",
     "/settings/password/": "everybody's own",
     "/settings/keys/": "the keys of the console; what one chose is in one's own cookie",
