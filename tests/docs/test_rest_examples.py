@@ -11,24 +11,28 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
+from django.db import connection
 
 from agentops.accounts.models import User
 from agentops.api.codes import CODES
 from agentops.launcher.home import PROJECT
 from agentops.sdk import errors
-from runs.models import Run
+from runs import bulk
+from runs.models import BulkAction, Run
 from tests import people
 
-PAGE = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
+START = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
+STEER = (PROJECT / "docs/how-to/steer-many-runs.md").read_text()
 ERRORS = (PROJECT / "docs/reference/errors.md").read_text()
 
 
-def examples(language: str) -> str:
+def examples(language: str, page: str = START) -> str:
     block = rf"<!-- executed: {language} -->\s*```{language}\n(.*?)```"
-    return "\n".join(re.findall(block, PAGE, re.DOTALL))
+    return "\n".join(re.findall(block, page, re.DOTALL))
 
 
 @pytest.fixture
@@ -68,6 +72,85 @@ def test_the_curl_examples_work(environment: dict[str, str]) -> None:
     assert told.endswith('event: stream.end\ndata: {"status":"cancelled"}\n\n')
     # The stream began after the event it was told of.
     assert "event: run.created" not in told
+
+
+NEEDS_CURL = pytest.mark.skipif(
+    shutil.which("curl") is None,
+    reason="curl is not installed; install it to run the examples that use it",
+)
+
+
+def run_shell(script: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@NEEDS_CURL
+@pytest.mark.slow
+def test_the_curl_examples_for_many_runs_work(environment: dict[str, str]) -> None:
+    told = run_shell(examples("sh", STEER), environment)
+    assert '"tags":["newsletter"]' in told
+    assert BulkAction.objects.get().total == 2
+    again = Run.objects.get(forked_at_seq=0)
+    assert again.forked_from is not None
+    assert again.forked_from.external_id == "grace-47"
+
+
+@pytest.mark.slow
+def test_the_python_example_for_many_runs_works(environment: dict[str, str]) -> None:
+    over = threading.Event()
+
+    def works() -> None:
+        while not over.wait(0.05):
+            bulk.work(seconds=1)
+        connection.close()
+
+    worker = threading.Thread(target=works)
+    worker.start()
+    try:
+        script = [sys.executable, "-c", examples("python", STEER)]
+        done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    finally:
+        over.set()
+        worker.join()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[-3:-1] == ["1 cancelled", "cancelled_by_user"]
+    assert Run.objects.count() == 1
+
+
+FOLLOW = """
+api() { path=$1; shift; curl --silent --no-buffer "$AGENTOPS_URL/api/v1/$path" \\
+  --header "Authorization: Bearer $TOKEN" --header "Content-Type: application/json" "$@"; }
+TOKEN=$(curl --silent "$AGENTOPS_URL/api/v1/tokens" --user "$AGENTOPS_USER" \\
+  --header "Content-Type: application/json" --data '{"name": "curl"}' \\
+  | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')
+begin() { api runs --header "Idempotency-Key: one" --data '{"agent": "hello", "input": {}}' \\
+  | sed 's/.*"id":"\\([^"]*\\)".*/\\1/'; }
+run=$(begin)
+test "$(begin)" = "$run"
+for _ in 1 2 3; do api "runs/$run/pause" --request POST; api "runs/$run/resume" --request POST
+done >/dev/null
+# The connection is cut in the middle; the run goes on.
+api "runs/$run/stream" --max-time 2 > first || true
+api "runs/$run/cancel" --request POST --data '{}' > /dev/null
+last=$(sed -n 's/^id: //p' first | tail -1)
+api "runs/$run/stream" --max-time 60 --header "Last-Event-ID: $last" > second
+cat first second | sed -n 's/^id: //p'
+"""
+
+
+@NEEDS_CURL
+@pytest.mark.slow
+def test_with_curl_alone_every_number_of_a_stream_that_was_cut_is_seen_once(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    told = run_shell(f"cd {tmp_path}\n{FOLLOW}", environment)
+    assert told.split() == [str(number) for number in range(1, 9)]
+    assert Run.objects.count() == 1
+    assert (tmp_path / "second").read_text().endswith('data: {"status":"cancelled"}\n\n')
 
 
 @pytest.mark.slow
