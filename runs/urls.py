@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import acting, actions, agents, lists, page
+from runs.views import acting, actions, agents, forking, lists, page
 
 urlpatterns = [
     path("runs/", lists.runs, name="runs"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("runs/<str:public_id>/block/<int:number>/", page.block, name="run-block"),
     path("runs/<str:public_id>/cancel/", actions.cancel, name="run-cancel"),
     path("runs/<str:public_id>/resume/", actions.resume, name="run-resume"),
+    path("runs/<str:public_id>/pause/", actions.pause, name="run-pause"),
+    path("runs/<str:public_id>/retry/", actions.retry, name="run-retry"),
+    path("runs/<str:public_id>/fork/", forking.fork, name="run-fork"),
     path("runs/<str:public_id>/settle/", actions.settle, name="run-settle"),
     path("agents/", agents.agents, name="agents"),
     path("agents/<str:name>/", agents.agent, name="agent"),

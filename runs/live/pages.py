@@ -67,7 +67,7 @@ def state_of(drawn: RunDrawing) -> tuple[object, ...]:
     run = drawn.run
     uncertain = drawn.uncertain
     key = uncertain.key if uncertain else ""
-    return run.status, run.waiting_for, run.cancel_requested_at, drawn.why.action, key
+    return run.status, run.waiting_for, run.cancel_requested_at, run.pause_by, key
 
 
 def before_of(news: News, audience: Audience) -> Before:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from agentops.accounts.access import Action
+from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.sdk.errors import AgentopsError
 from runs import services
 from runs.models import Run
 from runs.services import Verdict
 from runs.views.signing import signed_in, the_run
+
+
+@contextmanager
+def telling_refusals(request: HttpRequest) -> Iterator[None]:
+    """Say on the next page why something was not done."""
+    try:
+        yield
+    except AgentopsError as refused:
+        messages.error(request, str(refused), extra_tags="bad")
 
 
 @require_POST
@@ -31,13 +42,33 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_POST
 @signed_in
+def pause(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Let a run wait before its next step."""
+    run = the_run(request, public_id, Action.CONTROL)
+    services.pause_run(run=run, actor=actor_of(request).name)
+    return redirect("run", public_id)
+
+
+@require_POST
+@signed_in
 def resume(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Let a parked run go on."""
-    run = the_run(request, public_id, Action.OPERATE)
-    try:
-        services.resume_run(run=run, actor=actor_of(request).name)
-    except AgentopsError as refused:
-        messages.error(request, str(refused), extra_tags="bad")
+    """Let a paused or parked run go on, or take a pause back."""
+    run = the_run(request, public_id, Action.CONTROL)
+    actor = actor_of(request)
+    paused_only = not allows(actor, Action.OPERATE, run)
+    with telling_refusals(request):
+        services.resume_run(run=run, actor=actor.name, paused_only=paused_only)
+    return redirect("run", public_id)
+
+
+@require_POST
+@signed_in
+def retry(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Try at once what waits for its next attempt; let a failed run go on from its failure."""
+    run = the_run(request, public_id, Action.CONTROL)
+    again = services.retry_failure if run.is_final else services.retry_now
+    with telling_refusals(request):
+        again(run=run, actor=actor_of(request).name)
     return redirect("run", public_id)
 
 
@@ -50,10 +81,8 @@ def settle(request: HttpRequest, public_id: str) -> HttpResponse:
     if verdict not in set(Verdict):
         messages.error(request, "Choose what is true, then settle.", extra_tags="bad")
         return redirect("run", public_id)
-    try:
+    with telling_refusals(request):
         _settle(request, run, Verdict(verdict))
-    except AgentopsError as refused:
-        messages.error(request, str(refused), extra_tags="bad")
     return redirect("run", public_id)
 
 

@@ -22,6 +22,7 @@ from runs.reading import StepValues
 from runs.timeline import Step
 from runs.tools import Tools
 from runs.views.lists import Tab
+from runs.views.offers import offers
 from runs.views.signing import signed_in, the_run
 
 EVENTS_PER_PAGE = 100
@@ -45,6 +46,7 @@ def run(request: HttpRequest, public_id: str) -> HttpResponse:
     else:
         view = request.GET.get("view", "timeline")
         context = _common(drawn, view if view in VIEWS else "timeline")
+        context["offers"] = offers(drawn, actor_of(request))
         answer = render(
             request, "runs/page.html", context | _PARTS[context["view"]](request, drawn)
         )
@@ -126,11 +128,10 @@ def _timeline(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
 
 def _selected(request: HttpRequest, drawn: RunDrawing) -> Step | None:
     """The step of the address; without one, the step a failed run failed at."""
-    number = request.GET.get("step", "")
-    if number.isdecimal() and len(number) < 7:
-        return drawn.step(int(number))
+    if "step" in request.GET:
+        return _named(request, drawn)
     looks_elsewhere = drawn.lens.is_filter or drawn.lens.at is not None
-    return drawn.failing if not number and not looks_elsewhere else None
+    return None if looks_elsewhere else drawn.failing
 
 
 def _here(drawn: RunDrawing) -> Step | None:
@@ -166,12 +167,26 @@ def _panel(drawn: RunDrawing, step: Step) -> Panel:
 
 
 def _panel_only(request: HttpRequest, drawn: RunDrawing) -> HttpResponse:
-    number = request.GET.get("step", "")
-    step = drawn.step(int(number)) if number.isdecimal() and len(number) < 7 else None
+    step = _named(request, drawn)
     if step is None:
         return HttpResponse()
     context = {"drawing": drawn, "run": drawn.run, "now": drawn.now, "panel": _panel(drawn, step)}
-    return render(request, "runs/_panel.html", context)
+    answer = render(request, "runs/_panel.html", context)
+    if "failure" in request.GET:
+        answer["HX-Push-Url"] = f"{request.path}?{drawn.lens.keep}step={step.number}"
+    return answer
+
+
+def _named(request: HttpRequest, drawn: RunDrawing) -> Step | None:
+    """The step that the address names, itself or as the failure next to it."""
+    number = request.GET.get("step", "")
+    step = drawn.step(int(number)) if number.isdecimal() and len(number) < 7 else None
+    match request.GET.get("failure"):
+        case "next":
+            return Tools(drawn, step).next_failure or step
+        case "before":
+            return Tools(drawn, step).earlier_failure or step
+    return step
 
 
 # -- journal -------------------------------------------------------------------------------------

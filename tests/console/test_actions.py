@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agentops.accounts.models import User
-from runs.models import Run, RunStatus
-from tests import factories
+from agentops.accounts.models import Team, User
+from agentops.accounts.roles import Role
+from runs.models import Phase, Run, RunPayload, RunStatus
+from tests import factories, people
 
 # Services open durable transactions of their own.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HAPPENED = {"key": "send_payment#1", "verdict": "happened", "result": '{"ok": true}'}
-ACTIONS: list[tuple[str, dict[str, str]]] = [("cancel", {}), ("resume", {}), ("settle", HAPPENED)]
+ACTIONS: list[tuple[str, dict[str, str]]] = [
+    ("cancel", {}), ("pause", {}), ("resume", {}), ("retry", {}), ("settle", HAPPENED),
+]  # fmt: skip
 
 
 def do(client: Client, run: Run, action: str, **data: Any) -> int:
@@ -47,6 +50,95 @@ def test_strangers_see_no_page(page: Client, stranger: User, path: str) -> None:
     run = factories.uncertain(stranger)
     assert page.get(f"/runs/{run.public_id}/{path}").status_code == 404
     assert run.public_id not in page.get("/runs/").content.decode()
+
+
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry", "settle", "fork"])
+def test_readers_see_the_run_and_why_they_may_not_touch_it(stranger: User, action: str) -> None:
+    team = Team.objects.create(name="finance")
+    reader = people.person("rita", Role.VIEWER, team=team)
+    run = factories.sleeping(stranger)
+    Run.objects.filter(pk=run.pk).update(team=team)
+    client = Client()
+    client.force_login(reader)
+    shown = client.get(f"/runs/{run.public_id}/").content.decode()
+    assert "needs the role operator" in shown
+    assert 'data-opens="cancel"' not in shown
+    assert do(client, run, action) == 403
+    assert fresh(run).status == RunStatus.WAITING
+
+
+def test_pausing_and_resuming_by_button(page: Client, ana: User) -> None:
+    run = factories.sleeping(ana)
+    assert (do(page, run, "pause"), do(page, run, "pause")) == (302, 302)
+    shown = page.get(f"/runs/{run.public_id}/").content.decode()
+    assert "It was paused by ana" in shown
+    assert "Resume run" in shown
+    assert (do(page, run, "resume"), fresh(run).waiting_detail) == (302, "")
+    assert do(page, run, "resume") == 302
+    assert "not" in page.get(f"/runs/{run.public_id}/").content.decode()
+
+
+def test_a_pause_of_a_running_run_can_be_taken_back(page: Client, ana: User) -> None:
+    run = factories.running(ana)
+    do(page, run, "pause")
+    assert fresh(run).pause_by == "ana"
+    assert "Do not pause" in page.get(f"/runs/{run.public_id}/").content.decode()
+    do(page, run, "resume")
+    assert fresh(run).pause_by == ""
+
+
+def test_retrying_now_skips_the_back_off(page: Client, ana: User) -> None:
+    run = factories.retrying(ana)
+    assert "Retry now" in page.get(f"/runs/{run.public_id}/").content.decode()
+    assert (do(page, run, "retry"), do(page, run, "retry")) == (302, 302)
+    assert fresh(run).status == RunStatus.QUEUED
+
+
+def test_a_failed_run_goes_on_from_its_failure(page: Client, ana: User) -> None:
+    run = factories.failed(ana)
+    assert "Retry from failure" in page.get(f"/runs/{run.public_id}/").content.decode()
+    assert do(page, run, "retry") == 302
+    assert fresh(run).status == RunStatus.QUEUED
+    assert page.get(f"/runs/{run.public_id}/").status_code == 200
+
+
+def echoed(owner: User) -> Run:
+    """A finished run of an agent that this installation has, with two effects in it."""
+    story = factories.begun(owner, ago=60, title="Twice", status=RunStatus.RUNNING, agent="echo")
+    for name in ("send_mail", "pay"):
+        story.wait(1).add(
+            f"{name}#1", Phase.OUTCOME, "step.completed", value=1, took=1, **factories.ONCE
+        )
+    story.ends(RunStatus.SUCCEEDED, "completed", output=1).save()
+    RunPayload.objects.filter(run=story.run).update(input=b'{"ticket": "t-1"}')
+    return story.run
+
+
+def test_a_fork_says_what_is_done_again_and_forks_once(page: Client, ana: User) -> None:
+    run = echoed(ana)
+    asked = page.get(f"/runs/{run.public_id}/fork/?step=3").content.decode()
+    assert "2 steps are taken over" in asked
+    assert "2 effects may happen a second time" in asked
+    assert "step 3 send_mail, step 4 pay" in asked
+    data = {"step": "3", "key": "k1", "input": '{"ticket": "t-2"}'}
+    first = page.post(f"/runs/{run.public_id}/fork/", data)
+    second = page.post(f"/runs/{run.public_id}/fork/", data)
+    forked = Run.objects.get(forked_from=run)
+    assert first["Location"] == second["Location"] == f"/runs/{forked.public_id}/"
+    assert (forked.owner, forked.forked_at_seq) == (ana, 4)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("{", "This is not JSON"), ('{"urgency": "x"}', "ticket")]
+)
+def test_a_fork_with_a_wrong_input_is_refused_at_the_field(
+    page: Client, ana: User, typed: str, said: str
+) -> None:
+    run = echoed(ana)
+    answer = page.post(f"/runs/{run.public_id}/fork/", {"step": "3", "input": typed})
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert not Run.objects.filter(forked_from=run).exists()
 
 
 def test_an_operator_sees_and_cancels_for_others(operator: User, ana: User) -> None:

@@ -1,0 +1,104 @@
+"""The buttons of a run: what can be done with it now, and why something cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from agentops.accounts.access import Action, Actor, Forbidden, authorize, authorize_new
+from runs.drawing import RunDrawing
+from runs.models import RunStatus, WaitingFor
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button. It opens the dialog ``opens``, leads to ``href``, or posts to ``posts``.
+
+    ``refused`` says why this reader may not press it.
+    """
+
+    label: str
+    key: str = ""
+    opens: str = ""
+    href: str = ""
+    posts: str = ""
+    style: str = ""
+    refused: str = ""
+
+
+def offers(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    """What a run's page offers this reader, the most likely first."""
+    run = drawn.run
+    if run.is_final:
+        return _for_final(drawn, actor)
+    return [*_unblocking(drawn, actor), *_for_living(drawn, actor)]
+
+
+def _unblocking(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    run = drawn.run
+    if drawn.uncertain:
+        refused = _refusal(drawn, actor, Action.OPERATE)
+        label = f"Settle {drawn.uncertain.name}…"
+        return [Offer(label, opens="settle", style="primary", refused=refused)]
+    if run.waiting_for == WaitingFor.OPERATOR:
+        paused = run.waiting_detail.startswith("paused:")
+        refused = _refusal(drawn, actor, Action.CONTROL if paused else Action.OPERATE)
+        return [
+            Offer("Resume run", "p", posts=_at(drawn, "resume"), style="primary", refused=refused)
+        ]
+    if run.waiting_for == WaitingFor.RETRY:
+        refused = _refusal(drawn, actor, Action.CONTROL)
+        return [Offer("Retry now", "R", posts=_at(drawn, "retry"), refused=refused)]
+    return []
+
+
+def _for_living(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    run = drawn.run
+    refused = _refusal(drawn, actor, Action.CONTROL)
+    found = []
+    if run.cancel_requested_at:
+        return [Offer("Stopping…", refused="It was asked to stop already")]
+    if run.pause_by and run.waiting_for != WaitingFor.OPERATOR:
+        found.append(Offer("Do not pause", "p", posts=_at(drawn, "resume"), refused=refused))
+    elif run.waiting_for != WaitingFor.OPERATOR:
+        found.append(Offer("Pause run", "p", posts=_at(drawn, "pause"), refused=refused))
+    found.append(_fork(drawn, actor))
+    return [*found, Offer("Cancel run…", "C", opens="cancel", refused=refused)]
+
+
+def _for_final(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    run = drawn.run
+    again = f"{reverse('agent', args=[run.agent])}?like={run.public_id}"
+    found = []
+    if run.status == RunStatus.FAILED:
+        refused = _refusal(drawn, actor, Action.CONTROL)
+        post = _at(drawn, "retry")
+        found.append(Offer("Retry from failure", "R", posts=post, style="primary", refused=refused))
+    return [*found, _fork(drawn, actor), Offer("Run again…", href=again, refused=_beginning(actor))]
+
+
+def _fork(drawn: RunDrawing, actor: Actor) -> Offer:
+    refused = _refusal(drawn, actor, Action.CONTROL) or _beginning(actor)
+    return Offer("Fork…", "F", href=_at(drawn, "fork"), refused=refused)
+
+
+def _at(drawn: RunDrawing, name: str) -> str:
+    return reverse(f"run-{name}", args=[drawn.run.public_id])
+
+
+def _refusal(drawn: RunDrawing, actor: Actor, action: Action) -> str:
+    """Why they may not, in the words of the door that would refuse them."""
+    try:
+        authorize(actor, action, drawn.run)
+    except Forbidden as refused:
+        return str(refused)
+    return ""
+
+
+def _beginning(actor: Actor) -> str:
+    try:
+        authorize_new(actor)
+    except Forbidden as refused:
+        return str(refused)
+    return ""
