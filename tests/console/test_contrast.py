@@ -21,8 +21,23 @@ TEXTS = (
     ]
     + [(f"{family}-text", f"{family}-ground") for family in FAMILIES]
     + [(f"on-{kind}", kind) for kind in ("primary", "approve", "danger")]
-    + [("text", "sunken"), ("muted", "sunken"), ("text", "grey-ground")]
+    + [
+        (text, ground)
+        for text in ("text", "muted", "accent")
+        for ground in ("sunken", "grey-ground", "blue-ground")
+    ]
+    + [("faint", "sunken")]
 )
+# Texts in these are faint; on a coloured ground they are drawn as muted.
+COLOURED = [
+    ".list tbody tr:focus-within",
+    '.list tbody tr:has([name="id"]:checked)',
+    '.timeline tr[aria-selected="true"]',
+    ".journal tr:target",
+]
+# Shapes without any text in them.
+DIMMED = {".minimap .window", ".spark path", "::placeholder"}
+RULES = dict(re.findall(r"^([^@\n{}]+) \{([^{}]*)\}", CSS, re.M))
 SHAPES = [(f"{family}-bar", "surface") for family in FAMILIES] + [
     ("border-strong", "surface"), ("border-strong", "canvas"), ("accent", "canvas"),
 ]  # fmt: skip
@@ -55,3 +70,17 @@ def test_every_token_is_a_pair_for_both_themes() -> None:
     tokens = CSS[CSS.index("/* ---- tokens ---- */") : CSS.index("/* ---- ground ---- */")]
     alone = [line for line in tokens.splitlines() if "#" in line and "light-dark(" not in line]
     assert alone == []
+
+
+def test_text_is_never_dimmed() -> None:
+    """A colour that can be read cannot any more when it shines through, as keys once did."""
+    assert {name for name, rule in RULES.items() if "opacity:" in rule} <= DIMMED
+
+
+def test_a_key_is_written_in_the_colour_of_what_it_stands_in() -> None:
+    assert not re.search(r"(^|[; ])(color|background|opacity|filter):", RULES["kbd"])
+
+
+@pytest.mark.parametrize("row", COLOURED)
+def test_faint_text_becomes_muted_on_a_coloured_row(row: str) -> None:
+    assert "--faint: var(--muted)" in RULES[row]
