@@ -15,7 +15,7 @@ from django.db.models import Max
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
 from runs.models import Blob, Journal, Phase, Run, RunPayload
-from runs.timeline import Line, Timeline
+from runs.timeline import ENDS, Line, Timeline
 from runs.values import Stored, load, load_all
 
 _COLUMNS = ("seq", "key", "phase", "n", "kind", "name", "meta", "started_at", "at")
@@ -68,6 +68,12 @@ def lines_of_step(run: Run, key: str) -> list[Line]:
     """Every line about one step."""
     rows = Journal.objects.filter(run=run, key=key).order_by("seq").values_list(*_COLUMNS)
     return [_line(*row) for row in rows]
+
+
+def ending(run: Run) -> list[Line]:
+    """The line with which a run ended; none while it is live."""
+    rows = Journal.objects.filter(run=run).order_by("-seq").values_list(*_COLUMNS)[:1]
+    return [line for line in (_line(*row) for row in rows) if line.kind in ENDS]
 
 
 _NEW_LINES = """

@@ -20,7 +20,7 @@ import structlog
 from agentops.accounts.access import Owned
 from runs import dialogue, reading
 from runs.live.audience import Frame, Subscriber, encode
-from runs.live.following import follow
+from runs.live.following import follow, heard, merged
 from runs.live.hub import hub
 from runs.live.pages import draw
 from runs.live.text import Change, Delta, Done
@@ -100,23 +100,17 @@ class RunBoard:
 
     async def work(self) -> None:
         """Show texts while there are any; nobody reads the journal before the first."""
-        while True:
-            first = await self._first()
-            seq = await hub().read(reading.last_seq, self._run.pk)
-            news = follow(self._run, seq, pause_seconds=LOOK_SECONDS, first=first)
-            async with contextlib.aclosing(news) as coming:
-                async for each in coming:
-                    send(self, self._run, self.texts.frames(each.changes))
-
-    async def _first(self) -> bytes:
-        came: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def heard(data: bytes) -> None:
-            if not came.done():
-                came.set_result(data)
-
-        with hub().channel.listen(self._run.public_id, heard):
-            return await came
+        stirred = asyncio.Event()
+        listening = hub().channel.listen(self._run.public_id, lambda _: stirred.set())
+        with listening, heard(self._run) as pieces:
+            while True:
+                await stirred.wait()
+                stirred.clear()
+                seq = await hub().read(reading.last_seq, self._run.pk)
+                news = merged(self._run, seq, pieces, LOOK_SECONDS)
+                async with contextlib.aclosing(news) as coming:
+                    async for each in coming:
+                        send(self, self._run, self.texts.frames(each.changes))
 
 
 class TalkBoard:

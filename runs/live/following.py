@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from runs.timeline import Line
 # More than this many pieces that nobody takes are dropped; the whole text follows.
 MOST_PIECES = 100
 T = TypeVar("T")
+Pieces = asyncio.Queue[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +33,47 @@ class News:
         return not self.changes and not self.lines
 
 
-async def follow(
-    run: Run, after: int, *, pause_seconds: float, first: bytes | None = None
-) -> AsyncGenerator[News, None]:
+async def follow(run: Run, after: int, *, pause_seconds: float) -> AsyncGenerator[News, None]:
     """The lines of ``run`` above ``after``, and its text, until it has ended.
 
     Lines are dense and in order. Empty news come whenever nothing did for ``pause_seconds``.
-    ``first`` is a piece that came before.
     """
-    pieces: asyncio.Queue[bytes] = asyncio.Queue(MOST_PIECES)
-    if first is not None:
-        offer(pieces, first)
+    with heard(run) as pieces:
+        async with contextlib.aclosing(merged(run, after, pieces, pause_seconds)) as coming:
+            async for news in coming:
+                yield news
+
+
+@contextlib.contextmanager
+def heard(run: Run) -> Iterator[Pieces]:
+    """The messages of the run's channel from now on; one too many is dropped."""
+    pieces: Pieces = asyncio.Queue(MOST_PIECES)
+    with hub().channel.listen(run.public_id, functools.partial(_offer, pieces)):
+        yield pieces
+
+
+async def merged(
+    run: Run, after: int, pieces: Pieces, pause_seconds: float
+) -> AsyncGenerator[News, None]:
+    """What :func:`follow` yields, with messages that were heard already."""
     reader = _Reader(run)
-    with hub().channel.listen(run.public_id, functools.partial(offer, pieces)):
-        async with coming(subscribe(run, after)) as lines, coming(_each(pieces)) as texts:
-            while True:
-                either: set[asyncio.Future[Any]] = {lines.next, texts.next}
-                done, _ = await asyncio.wait(
-                    either, timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    yield News()
-                if lines.next in done:
-                    batch = lines.take()
-                    if batch is None:
-                        return
-                    yield News(tuple(reader.writing.settle(batch)), tuple(batch))
-                elif texts.next in done:
-                    changes = await reader.take(texts.take() or b"")
-                    if changes:
-                        yield News(changes)
+    async with ahead(subscribe(run, after)) as lines, ahead(_each(pieces)) as texts:
+        while True:
+            either: set[asyncio.Future[Any]] = {lines.next, texts.next}
+            done, _ = await asyncio.wait(
+                either, timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                yield News()
+            if lines.next in done:
+                batch = lines.take()
+                if batch is None:
+                    return
+                yield News(tuple(reader.writing.settle(batch)), tuple(batch))
+            elif texts.next in done:
+                changes = await reader.take(texts.take() or b"")
+                if changes:
+                    yield News(changes)
 
 
 class _Reader:
@@ -80,23 +92,26 @@ class _Reader:
         if piece.step not in self._known:
             # Its outcome may be among the lines nobody here asked for.
             self._known.add(piece.step)
-            recorded = await hub().read(reading.lines_of_step, self._run, piece.step)
-            self.writing.settle(recorded)
+            self.writing.settle(await hub().read(_recorded, self._run, piece.step))
         return tuple(self.writing.take(piece))
 
 
-def offer(pieces: asyncio.Queue[bytes], data: bytes) -> None:
-    """Queue a piece; one too many is dropped."""
+def _recorded(run: Run, step: str) -> list[Line]:
+    """The lines about a step, and the end of the run if it has ended."""
+    return reading.lines_of_step(run, step) + reading.ending(run)
+
+
+def _offer(pieces: Pieces, data: bytes) -> None:
     with contextlib.suppress(asyncio.QueueFull):
         pieces.put_nowait(data)
 
 
-async def _each(pieces: asyncio.Queue[bytes]) -> AsyncGenerator[bytes, None]:
+async def _each(pieces: Pieces) -> AsyncGenerator[bytes, None]:
     while True:
         yield await pieces.get()
 
 
-class Coming(Generic[T]):
+class Ahead(Generic[T]):
     """The next thing of an iteration, waited for beside others without being lost."""
 
     def __init__(self, things: AsyncIterator[T]) -> None:
@@ -122,10 +137,10 @@ class Coming(Generic[T]):
 
 
 @contextlib.asynccontextmanager
-async def coming(things: AsyncIterator[T]) -> AsyncIterator[Coming[T]]:
+async def ahead(things: AsyncIterator[T]) -> AsyncIterator[Ahead[T]]:
     """An iteration that ends when the context does."""
-    ahead = Coming(things)
+    one = Ahead(things)
     try:
-        yield ahead
+        yield one
     finally:
-        await ahead.close()
+        await one.close()

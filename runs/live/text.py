@@ -15,7 +15,7 @@ from runs.timeline import ENDS, Line
 # A worker that begins, begins again or lets go: what an older claim was writing is void.
 # The number of such a line is the epoch it is about.
 _BEGINS = frozenset({"run.started", "run.recovered"})
-_CLAIMS = _BEGINS | {"run.waiting", "run.resumed"}
+_CLAIMS = _BEGINS | {"run.waiting", "run.paused", "run.resumed", "run.reopened"}
 _OUTCOMES = frozenset({"step.completed", "step.failed"})
 
 
@@ -92,10 +92,11 @@ class Writing:
         # Attempts whose end is recorded: a piece of them that comes late shows nothing.
         self._ended: dict[str, int] = {}
         self._over: set[str] = set()
+        self._closed = False
 
     def take(self, piece: Piece) -> list[Change]:
         """What a piece adds to what is shown."""
-        if piece.epoch < self._epoch or self._is_over(piece):
+        if self._closed or piece.epoch < self._epoch or self._is_over(piece):
             return []
         changes: list[Change] = []
         known = self.texts.get(piece.step)
@@ -122,8 +123,10 @@ class Writing:
 
     def _settle(self, line: Line) -> list[Change]:
         if line.kind in ENDS:
+            self._closed = True
             return self._void(lambda _: True)
         if line.kind in _CLAIMS:
+            self._closed = False
             floor = line.n if line.kind in _BEGINS else line.n + 1
             self._epoch = max(self._epoch, floor)
             return self._void(lambda shown: shown.epoch < floor)

@@ -99,6 +99,15 @@ def test_a_run_that_waits_or_ends_shows_nothing() -> None:
     assert writing.texts == {}
 
 
+def test_what_comes_after_the_end_is_nothing_until_the_run_is_opened_again() -> None:
+    writing = Writing()
+    writing.settle([line("run.failed")])
+    assert writing.take(piece("A late echo", epoch=1)) == []
+    writing.settle([line("run.reopened", n=2)])
+    assert writing.take(piece("A late echo", epoch=2)) == []
+    assert writing.take(piece("Anew", epoch=3, step="a#2")) == [Delta("a#2", 1, 0, "Anew")]
+
+
 def test_old_lines_do_not_void_new_text() -> None:
     writing = Writing()
     writing.take(piece("Now", epoch=3))
