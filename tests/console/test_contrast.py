@@ -37,7 +37,7 @@ COLOURED = [
 ]
 # Shapes without any text in them.
 DIMMED = {".minimap .window", ".spark path", "::placeholder"}
-RULES = dict(re.findall(r"^([^@\n{}]+) \{([^{}]*)\}", CSS, re.M))
+RULES = dict(re.findall(r"^([^@\n{}]+) \{([^{}]*)\}", CSS, re.MULTILINE))
 SHAPES = [(f"{family}-bar", "surface") for family in FAMILIES] + [
     ("border-strong", "surface"), ("border-strong", "canvas"), ("accent", "canvas"),
 ]  # fmt: skip
