@@ -1,12 +1,11 @@
-// A key presses what carries it in data-keys (several apart by spaces, a sequence joined by "-"),
-// moves in [data-rows], opens, peeks, selects.
-const root = document.documentElement, map = root.dataset.keymap || "{}", off = map === "off", own = off ? {} : JSON.parse(map);
+// A key presses what carries it in data-keys (a sequence: g-r), moves in [data-rows], opens, selects.
+const root = document.documentElement, { keymap = "{}" } = root.dataset, off = keymap === "off", own = off ? {} : JSON.parse(keymap);
 const on = (type, then) => document.addEventListener(type, then), one = (what, from = document) => from.querySelector(what), every = (what, from = document) => [...from.querySelectorAll(what)];
 const byId = (id) => document.getElementById(id), link = (row) => one(".row-link, a", row), box = (row) => one("[name=id]", row);
 let typed, forget, last;
 
-const open = (id) => { if (!one("dialog[open]")) byId(id).showModal(); };
-const mark = (row) => { every("tr[aria-current]").forEach((it) => it.removeAttribute("aria-current")); row?.setAttribute("aria-current", "true"); };
+const open = (id) => one("dialog[open]") || byId(id).showModal();
+const mark = (row) => { every("tr[aria-current]").forEach((it) => { it.ariaCurrent = null; }); if (row) row.ariaCurrent = true; };
 const peek = (row) => { mark(row); htmx.ajax("GET", row.dataset.peek, "#panel"); };
 
 function press(key) {
@@ -40,9 +39,9 @@ function move(key, top, target) {
   return true;
 }
 on("keydown", (event) => {
-  const { key, target, ctrlKey, metaKey, altKey } = event, top = one("dialog[open]");
-  if (key === "k" && (ctrlKey || metaKey)) { event.preventDefault(); open("palette"); }
-  if (ctrlKey || metaKey || altKey) return;
+  const { key, target } = event, held = event.ctrlKey || event.metaKey, top = one("dialog[open]");
+  if (held && key === "k") { event.preventDefault(); open("palette"); }
+  if (held || event.altKey) return;
   if (target.matches?.("input:not([type=checkbox]), select, textarea") && !top) return key === "Escape" && target.blur();
   if (off && /^[^ ]$/.test(key)) return;
   const meant = own[key] ?? key;
@@ -68,15 +67,15 @@ on("htmx:afterSwap", ({ detail: { target } }) => {
   target.closest("dialog:not([open])")?.showModal();
   if (target.id === "panel" && !one("[data-peeked]", target)) mark(byId(`s${one("[data-step]", target)?.dataset.step}`));
 });
-// A region that fails says so; forms are sent once, however often they are pressed.
+// A region that fails says so; a form is sent once.
 for (const failed of ["htmx:responseError", "htmx:sendError"]) on(failed, ({ detail: { target, pathInfo } }) => {
   target.replaceChildren(byId("broken").content.cloneNode(true));
   one("[data-again]", target).onclick = () => htmx.ajax("GET", pathInfo.requestPath, target);
 });
 on("submit", (event) => {
-  const { target } = event, sent = target.dataset.sent;
-  if (target.method !== "post" || event.defaultPrevented) return;
-  if (sent) event.preventDefault();
-  target.dataset.sent = 1;
-  setTimeout(() => delete target.dataset.sent, 5000);
+  const { method, dataset } = event.target;
+  if (method !== "post" || event.defaultPrevented) return;
+  if (dataset.sent) event.preventDefault();
+  dataset.sent = 1;
+  setTimeout(() => delete dataset.sent, 5000);
 });

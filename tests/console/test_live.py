@@ -269,9 +269,10 @@ def test_a_new_release_offers_to_reload_and_does_not(
     is_live(tab)
     expect(tab.locator("#newer")).to_be_hidden()
     tab.evaluate("document.documentElement.dataset.build = 'of-yesterday'; window.mine = 1")
-    monkeypatch.setattr("runs.consumers.build", lambda: "of-today")
-    between.cut()
-    expect(tab.locator("#newer")).to_be_visible()
+    with monkeypatch.context() as patch:
+        patch.setattr("runs.consumers.build", lambda: "of-today")
+        between.cut()
+        expect(tab.locator("#newer")).to_be_visible()
     assert tab.evaluate("window.mine") == 1
     tab.get_by_role("link", name="Reload").click()
     expect(tab.locator("#newer")).to_be_hidden()
