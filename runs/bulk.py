@@ -17,7 +17,7 @@ the asker loses the right meanwhile         each item asks for it anew, and is r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -52,6 +52,7 @@ from runs.models import (
 __all__ = [
     "Begun",
     "counts",
+    "counts_of",
     "forget",
     "get",
     "is_left",
@@ -198,8 +199,16 @@ def get(*, public_id: str, viewer: Actor) -> BulkAction:
 
 def counts(*, action: BulkAction) -> dict[str, int]:
     """How many runs of the action have which outcome; each outcome is named."""
-    found = dict(action.items.values_list("outcome").annotate(n=Count("id")).order_by())
-    return {outcome: int(found.get(outcome, 0)) for outcome in BulkOutcome.values}
+    return counts_of([action])[action.pk]
+
+
+def counts_of(actions: Collection[BulkAction]) -> dict[int, dict[str, int]]:
+    """The :func:`counts` of several actions, by their number, in one query."""
+    found = {action.pk: dict.fromkeys(BulkOutcome.values, 0) for action in actions}
+    items = BulkItem.objects.filter(action__in=found).order_by()
+    for pk, outcome, number in items.values_list("action", "outcome").annotate(n=Count("id")):
+        found[pk][outcome] = int(number)
+    return found
 
 
 def items(*, action: BulkAction, outcome: str = "", after: int = 0) -> QuerySet[BulkItem]:

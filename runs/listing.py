@@ -105,6 +105,14 @@ class Filter:
                 return f"“{value}” is no length of time. Write {name}:30m, {name}:24h or {name}:7d."
         return ""
 
+    @property
+    def remark(self) -> str:
+        """What of it is left out, though runs may match."""
+        if not self.sort or self.sort in columns.SORTS:
+            return ""
+        known = ", ".join(name for name in columns.SORTS if not name.startswith("-"))
+        return f"Runs cannot be sorted by “{self.sort}”, only by {known}. The newest are first."
+
     def chips(self) -> list[tuple[str, str, str]]:
         """Field, value and the query string without that field, for each field in force."""
         hidden = ("view", "sort", "cols")
@@ -147,7 +155,6 @@ _KNOWN_VALUES: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "waiting_for": ("Runs do not wait for “{}”.", lambda: WaitingFor.values),
     "stop_reason": ("There is no stop reason “{}”.", lambda: StopReason.values),
     "view": ("There is no view “{}”.", lambda: list(VIEWS)),
-    "sort": ("Runs cannot be sorted by “{}”.", lambda: list(columns.SORTS)),
 }
 
 

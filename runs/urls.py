@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import acting, actions, agents, forking, lists, page
+from runs.views import acting, actions, agents, bulk, forking, lists, page
 
 urlpatterns = [
     path("runs/", lists.runs, name="runs"),
@@ -21,6 +21,9 @@ urlpatterns = [
     path("runs/<str:public_id>/retry/", actions.retry, name="run-retry"),
     path("runs/<str:public_id>/fork/", forking.fork, name="run-fork"),
     path("runs/<str:public_id>/settle/", actions.settle, name="run-settle"),
+    path("bulk/", bulk.actions, name="bulks"),
+    path("bulk/<str:public_id>/", bulk.action, name="bulk"),
+    path("bulk/<str:public_id>/stop/", bulk.stop, name="bulk-stop"),
     path("agents/", agents.agents, name="agents"),
     path("agents/<str:name>/", agents.agent, name="agent"),
     path("agents/<str:name>/start/", agents.start, name="agent-start"),

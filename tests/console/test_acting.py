@@ -40,7 +40,7 @@ def test_each_row_has_an_outcome_and_one_refusal_stops_no_other(
     busy, theirs = factories.running(ana), factories.run(stranger)
     given = [run.public_id for run in (queued, over, theirs, asleep, busy)]
     told = page.post("/runs/act/", {"do": "cancel", "id": given, "note": "twice"}).content.decode()
-    assert "3 runs cancelled, 2 left as they were" in told
+    assert "Cancel: 3 runs, 2 left as they were" in told
     assert "It had succeeded already." in told
     assert "asked to stop" in told
     assert statuses(queued, asleep, theirs) == ["cancelled", "cancelled", "queued"]
@@ -50,7 +50,7 @@ def test_each_row_has_an_outcome_and_one_refusal_stops_no_other(
 def test_repeating_it_is_harmless(page: Client, ana: User) -> None:
     run = factories.run(ana)
     given = {"do": "cancel", "id": [run.public_id, run.public_id]}
-    assert "1 run cancelled" in page.post("/runs/act/", given).content.decode()
+    assert "Cancel: 1 run" in page.post("/runs/act/", given).content.decode()
     told = page.post("/runs/act/", given).content.decode()
     assert "It had cancelled already." not in told
     assert "It was cancelled already." in told
@@ -60,15 +60,25 @@ def test_pausing_resuming_and_retrying(page: Client, ana: User) -> None:
     asleep, busy, failed = factories.sleeping(ana), factories.running(ana), factories.failed(ana)
     ids = [run.public_id for run in (asleep, busy, failed)]
     told = page.post("/runs/act/", {"do": "pause", "id": ids}).content.decode()
-    assert "2 runs paused, 1 left as it was" in told
+    assert "Pause: 2 runs, 1 left as it was" in told
     assert "asked to pause" in told
     assert (
-        "1 run resumed" in page.post("/runs/act/", {"do": "resume", "id": ids[:1]}).content.decode()
+        "Resume: 1 run" in page.post("/runs/act/", {"do": "resume", "id": ids[:1]}).content.decode()
     )
-    ids = [factories.retrying(ana).public_id, factories.succeeded(ana).public_id]
-    told = page.post("/runs/act/", {"do": "retry", "id": ids}).content.decode()
-    assert "1 run tried again, 1 left as it was" in told
-    assert "only a failed run can go on" in told
+    given = {"do": "retry_now", "id": factories.retrying(ana).public_id}
+    assert "Try now: 1 run" in page.post("/runs/act/", given).content.decode()
+    given = {"do": "retry_failure", "id": factories.succeeded(ana).public_id}
+    assert "only a failed run can go on" in page.post("/runs/act/", given).content.decode()
+
+
+def test_running_again_starts_new_runs_once(page: Client, ana: User) -> None:
+    page.post("/agents/echo/start/", {"ticket": "t-1"})
+    run = Run.objects.get()
+    given = {"do": "replay", "id": run.public_id, "key": "once"}
+    told = page.post("/runs/act/", given).content.decode()
+    assert "Run again: 1 run" in told
+    page.post("/runs/act/", given)
+    assert Run.objects.count() == 2
 
 
 def test_a_team_mate_who_may_only_look_changes_nothing(ana: User) -> None:
@@ -92,7 +102,10 @@ def test_more_than_twenty_are_cancelled_only_if_their_number_is_typed(
         assert answer.status_code == 422
         assert "Type 21 to go on." in answer.content.decode()
     assert set(statuses(*runs)) == {"queued"}
-    page.post("/runs/act/", {**given, "typed": "21"})
+    answer = page.post("/runs/act/", {**given, "typed": "21", "note": " "})
+    assert "Say why, for those who find these runs so." in answer.content.decode()
+    assert set(statuses(*runs)) == {"queued"}
+    page.post("/runs/act/", {**given, "typed": "21", "note": "imported twice"})
     assert set(statuses(*runs)) == {"cancelled"}
 
 
