@@ -28,6 +28,7 @@ from runs.live.audience import (
     encode,
 )
 from runs.live.boards import boards
+from runs.live.glances import TOPIC as SUMS
 from runs.live.hub import hub
 from runs.models import Conversation, Run
 from runs.release import build
@@ -49,7 +50,7 @@ class Console(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
         self._looked_at = float("-inf")
-        self._topics: dict[str, tuple[int, Audience] | ListAudience | str] = {}
+        self._topics: dict[str, tuple[int, Audience] | ListAudience | str | None] = {}
         await self.accept()
         user: object = self.scope.get("user")
         if not isinstance(user, User) or not user.is_active:
@@ -127,6 +128,9 @@ class Console(AsyncWebsocketConsumer):
         await self._unwatch(topic)
         if topic == "runs":
             await self._watch_list(said)
+        elif topic == SUMS:
+            hub().watch_sums(self._who)
+            self._topics[topic] = None
         elif topic.startswith("run:"):
             await self._watch_run(topic, said)
         elif topic.startswith("conversation:"):
@@ -171,7 +175,9 @@ class Console(AsyncWebsocketConsumer):
 
     async def _unwatch(self, topic: str) -> None:
         watched = self._topics.pop(topic, None)
-        if isinstance(watched, ListAudience):
+        if topic == SUMS:
+            hub().glances.leave(self._who)
+        elif isinstance(watched, ListAudience):
             await hub().leave_list(self._who, watched)
         elif isinstance(watched, str):
             await boards().leave(self._who, watched)

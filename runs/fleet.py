@@ -106,7 +106,7 @@ def endings(runs: QuerySet[Run], now: datetime) -> list[Endings]:
 
 
 def agent_days(runs: QuerySet[Run], ended: list[Endings], now: datetime) -> list[AgentDay]:
-    """Every agent that is known, at work, or ended a run within a day; the busiest first."""
+    """Every agent that is known, at work, or ended a run within a day; by name."""
     live = {agent: (working, asked) for agent, working, asked in _live(runs)}
     hours, sums = _hours(ended, now), _sums(ended)
     known = {agent.name for agent in catalog().agents()}
@@ -115,7 +115,13 @@ def agent_days(runs: QuerySet[Run], ended: list[Endings], now: datetime) -> list
                  hours.get(name))
         for name in known | live.keys() | sums.keys()
     ]  # fmt: skip
-    return sorted(days, key=lambda day: (-day.live - day.waiting, -day.ended, day.name))
+    return sorted(days, key=lambda day: day.name)
+
+
+def busiest(days: Iterable[AgentDay], most: int) -> list[AgentDay]:
+    """Those with most to do, still by name: rows keep their place while that changes."""
+    found = sorted(days, key=lambda day: (-day.live - day.waiting, -day.ended, day.name))[:most]
+    return sorted(found, key=lambda day: day.name)
 
 
 def _live(runs: QuerySet[Run]) -> list[tuple[str, int, int]]:

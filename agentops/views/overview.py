@@ -43,7 +43,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "waiting": attention.waiting_longest(mine, now) if needs.count else [],
         "wrong": wrong,
         "quiet": "" if needs.count or wrong else _quiet(running.count, ended),
-        "agents": agents[:AGENTS_SHOWN],
+        "agents": fleet.busiest(agents, AGENTS_SHOWN),
         "more_agents": len(agents) - AGENTS_SHOWN,
         "first_steps": _first_steps(request, mine, wrong) if not ended.count else [],
     })  # fmt: skip

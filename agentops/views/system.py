@@ -91,8 +91,8 @@ def _wrong(base: Database, broker: Broker) -> Iterator[Sentence]:
     if health.beat_state() != "ok":
         yield _red("No beat holds the schedule: what is planned does not start.", "bin/up")
     if broker.took is None:
-        yield _red("Redis does not answer: runs go on more slowly, pages are fresh only once a "
-                   "second.", "python manage.py doctor")  # fmt: skip
+        yield _red("Redis does not answer: runs go on more slowly, pages are fresh every five "
+                   "seconds.", "python manage.py doctor")  # fmt: skip
     if abs(base.skew) > SKEW_BAD:
         text = f"The clocks of this process and the database are {figures.span(abs(base.skew))}"
         yield _red(f"{text} apart: leases and waits go by the database's.", "timedatectl")

@@ -36,6 +36,7 @@ from runs.live.audience import (
     encode,
 )
 from runs.live.channel import Channel
+from runs.live.glances import Glances
 from runs.live.hints import Hints, runs_in
 from runs.live.lists import pill
 from runs.live.reader import Reader
@@ -92,6 +93,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._polled_at = self._streams_at = float("-inf")
+        self.glances = Glances()
         self._failed = False
         # When pages showed the newest for the last time, and what they were told of it.
         self._seen_at = timezone.now()
@@ -120,6 +122,12 @@ class Hub:
         watched = self._lists.setdefault(audience, WatchedList())
         watched.sockets[who] = shown
         await self._reader.do(self._reader.join_list, who.actor, audience, shown.ids)
+
+    def watch_sums(self, who: Subscriber) -> None:
+        """Tell ``who`` now and then that sums of everything may have changed."""
+        self._start()
+        self._greet(who)
+        self.glances.watch(who)
 
     async def leave_run(self, who: Subscriber, run_id: int, audience: Audience) -> None:
         """Send ``who`` no more of this run."""
@@ -152,6 +160,7 @@ class Hub:
         self._dirty |= runs & self._runs.keys()
         for watched in self._lists.values():
             watched.rows_due = watched.count_due = True
+        self.glances.heard()
         self._wake.set()
 
     def look(self) -> None:
@@ -192,6 +201,7 @@ class Hub:
             try:
                 await self._send_runs()
                 await self._send_lists()
+                self.glances.tell()
                 self._failed = False
             except Exception:  # the hub outlives whatever one look runs into
                 log.exception("live.look_failed")
@@ -211,6 +221,8 @@ class Hub:
         self._dirty |= self._runs.keys()
         for watched in self._lists.values():
             watched.rows_due = watched.count_due = True
+        if not self._hints.connected:
+            self.glances.heard()
         return True
 
     @property
@@ -220,7 +232,7 @@ class Hub:
     def _due_in(self) -> float:
         """Seconds until something may be sent, unless a hint comes first."""
         now = time.monotonic()
-        moments = [self._polled_at + self._poll_seconds]
+        moments = [self._polled_at + self._poll_seconds, self.glances.due_at()]
         if not self._hints.connected and not self._told:
             moments.append(max(self._well_at + LATE_SECONDS, now))
         if not self._hints.connected and any(watched.streams for watched in self._runs.values()):
@@ -266,7 +278,8 @@ class Hub:
 
     def _sockets(self) -> set[Subscriber]:
         pages = (who for watched in self._runs.values() for who in watched.pages.values())
-        return set().union(*pages, *(watched.sockets for watched in self._lists.values()))
+        lists = (watched.sockets for watched in self._lists.values())
+        return set().union(self.glances.watchers, *pages, *lists)
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``call`` reads, in the hub's thread and over its connection."""
