@@ -75,8 +75,11 @@ def tabs(chromium: Browser, server: str, user: User) -> Iterator[OpenTab]:
 
 
 def _is_ours(said: Any) -> bool:
-    """Errors of our pages; a refused socket is reported by the browser itself."""
-    return said.type == "error" and "WebSocket" not in said.text and "404" not in said.text
+    """Errors of our pages; what a test refuses, the browser itself reports."""
+    return said.type == "error" and not any(
+        known in said.text
+        for known in ("WebSocket", "404", "ERR_FAILED", "htmx:sendError", "htmx:afterRequest")
+    )
 
 
 def address(run: Run) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from agentops.accounts.access import Actor
 from agentops.accounts.models import User
-from runs import bell
-from runs.models import Phase, RunStatus
+from runs import bell, bulk
+from runs.models import BulkItem, BulkOutcome, BulkVerb, Phase, Run, RunStatus
 from tests import factories
 from tests.console import browser as browsers
 from tests.console.tabs import PHONE, WIDE, OpenTab, address, is_live
@@ -134,17 +136,39 @@ def test_an_uncertain_step_is_settled_by_hand(open_tab: OpenTab, ana: User) -> N
     expect(tab.locator("#run-head .status").first).to_have_text("queued")
 
 
+def a_bulk_action(ana: User, runs: Iterable[Run]) -> str:
+    """One under way, with every outcome there is."""
+    ids = [run.pk for run in runs]
+    begun = bulk.start(
+        actor=Actor(ana), verb=BulkVerb.CANCEL, runs=Run.objects.filter(pk__in=ids), said={},
+        note="imported twice",
+    )  # fmt: skip
+    for outcome, item in zip(BulkOutcome.values, begun.action.items.all(), strict=False):
+        BulkItem.objects.filter(pk=item.pk).update(outcome=outcome, message="Said why." * 9)
+    return begun.action.public_id
+
+
 def pages(ana: User) -> dict[str, str]:
     runs = factories.every_status(ana)
     named = {name: address(run) for name, run in runs.items()}
     return {
+        "overview": "/",
         "list": "/runs/",
+        "columns": "/runs/?edit=columns&sort=-steps",
         "nothing-matches": "/runs/?q=nothing-like-this",
         "all-done": "/runs/?view=stuck",
         "journal": named["running"] + "?view=journal",
         "related": named["running"] + "?view=related",
         "agents": "/agents/",
         "agent": "/agents/echo/",
+        "agent-busy": "/agents/invoice-clerk/",
+        "system": "/system/",
+        "bulk": f"/bulk/{a_bulk_action(ana, runs.values())}/",
+        "bulks": "/bulk/",
+        "act": f"/runs/act/?do=cancel&id={runs['running'].public_id}&id={runs['failed'].public_id}",
+        "act-all": "/runs/act/?do=cancel&all=1&query=status%3Drunning",
+        "find": "/find/?q=in",
+        "keys": "/settings/keys/",
         "missing": "/runs/run_zzzzzzzzzzzzzzzzzzzz/",
         "gallery": "/system/gallery/",
         **named,

@@ -12,6 +12,8 @@ from django.test import Client
 
 from agentops.accounts.models import User
 from agentops.views.keymap import SECTIONS, Keymap
+from runs.models import Run
+from tests import factories
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLD = {key.keys for section in SECTIONS for key in section.keys}
@@ -25,6 +27,28 @@ def test_every_key_of_a_template_is_told() -> None:
                 key if key == "-" else unescape(key).replace("-", " ") for key in keys.split()
             }
     assert found - TOLD - {"Escape"} == set()
+
+
+# What the script does itself, on rows and on what lies on top.
+BY_SCRIPT = {"Ctrl K", "Esc", "j", "k", "Enter", "o", "Space", "x", "X"}
+
+
+def test_every_key_that_is_told_of_lists_is_somewhere(page: Client, ana: User) -> None:
+    for _ in range(51):
+        factories.run(ana)
+    first = page.get("/runs/").content.decode()
+    (older,) = re.findall(r'href="(\?[^"]+)" data-keys="&gt;"', first)
+    kept = page.post("/runs/views/", {"query": "status=queued", "name": "Mine too"}, follow=True)
+    shown = first + page.get(f"/runs/{unescape(older)}").content.decode() + kept.content.decode()
+    shown += page.get(f"/runs/{Run.objects.all()[0].public_id}/").content.decode()
+    there = {
+        unescape(key).replace("-", " ")
+        for keys in re.findall(r'data-keys="([^"]+)"', shown)
+        for key in keys.split()
+    }
+    shells = [s for s in SECTIONS if s.title in ("Everywhere", "Lists")]
+    told = {key.keys for section in shells for key in section.keys}
+    assert told - there - BY_SCRIPT == set()
 
 
 def test_the_rail_says_where_its_keys_lead(page: Client) -> None:

@@ -1,4 +1,4 @@
-"""What people can name must be in the reference: settings, commands, addresses. And links lead."""
+"""What people can name is in the reference: settings, commands, addresses, keys. Links lead."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from agentops.launcher.home import PROJECT
+from agentops.views.keymap import SECTIONS, Key, Section
 
 REFERENCE = "\n".join(path.read_text() for path in (PROJECT / "docs/reference").glob("*.md"))
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").rglob("*.md")]
@@ -61,6 +62,18 @@ def test_a_command_is_explained(name: str) -> None:
 @pytest.mark.parametrize("address", sorted(set(addresses(get_resolver().url_patterns))))
 def test_an_address_is_explained(address: str) -> None:
     assert f"`{address}`" in REFERENCE
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
+def test_the_keys_of_a_section_are_those_told_of_it(section: Section) -> None:
+    page = (PROJECT / "docs/reference/keys.md").read_text()
+    told = page.partition(f"## {section.title}\n")[2].partition("\n## ")[0]
+    rows = [f"| {_written(key)} | {key.does} |" for key in section.keys]
+    assert [line for line in told.splitlines() if line.startswith("| `")] == rows
+
+
+def _written(key: Key) -> str:
+    return " ".join(f"`{part}`" for part in key.keys.split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
