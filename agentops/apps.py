@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 
 
 class AgentopsConfig(AppConfig):
@@ -18,3 +19,9 @@ class AgentopsConfig(AppConfig):
 
         # Names them only: modules of authors are imported on first use.
         catalog.configure(tuple(settings.AGENTOPS_AGENTS))
+
+
+class AdminConfig(DjangoAdminConfig):
+    """The Django admin, with a site of our own."""
+
+    default_site = "agentops.views.administration.Site"

@@ -60,18 +60,21 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Two servers on one machine share its cookies; the name keeps their sessions apart.
 SESSION_COOKIE_NAME = "__Host-agentops_session" if _https else "agentops_session"
 CSRF_COOKIE_NAME = "__Host-agentops_csrf" if _https else "agentops_csrf"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = False
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [SELF],
+        "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
+        # Pictures of ours and what a page holds itself: words of a model load nothing from afar.
         "img-src": [SELF, "data:"],
+        "font-src": [SELF],
         "connect-src": [SELF],
         "object-src": [NONE],
-        "base-uri": [SELF],
+        "base-uri": [NONE],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
     }
@@ -85,13 +88,18 @@ INSTALLED_APPS = [
     "credentials.apps.CredentialsConfig",
     "runs.apps.RunsConfig",
     "approvals.apps.ApprovalsConfig",
-    "django.contrib.admin",
+    "agentops.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -117,7 +125,9 @@ MIDDLEWARE = [
     "agentops.api.request_id.RequestIdMiddleware",
     "agentops.api.tracing.TraceMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "agentops.accounts.middleware.ChoosePasswordMiddleware",
+    "agentops.accounts.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -177,7 +187,7 @@ MEDIA_ROOT = HOME.folder / "files"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "agentops.accounts.factors.People",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -199,6 +209,34 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+
+# Whether approvers and administrators sign in with a second factor; all others may.
+AGENTOPS_MFA_REQUIRED: bool = env.bool("AGENTOPS_MFA_REQUIRED", default=False)
+ACCOUNT_ADAPTER = "agentops.accounts.factors.SignInAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_SESSION_REMEMBER = True
+# Guesses are counted in the database by axes, passwords and codes alike.
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+MFA_ADAPTER = "agentops.accounts.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "agentops.accounts.factors.CodeForm",
+    "reauthenticate": "agentops.accounts.factors.CodeAgainForm",
+}
+MFA_TOTP_TOLERANCE = 1
+MFA_RATE_LIMITS = False
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not AGENTOPS_PRODUCTION
+# What processes of the web share for moments, such as codes that were used: in the database, so
+# that a broker that is gone closes no door and opens none.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "web_cache",
+    }
+}
 
 # --- Doorbells ------------------------------------------------------------------------------
 

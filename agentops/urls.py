@@ -23,13 +23,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("runs.urls")),
     path("find/", finding.find, name="find"),
     path("sign-in/", account.SignIn.as_view(), name="login"),
+    # Under the names by which allauth sends people there.
+    path("sign-in/", account.SignIn.as_view(), name="account_login"),
+    path("sign-out/", account.SignOut.as_view(), name="account_logout"),
+    path("sign-in/again/", account.SignInAgain.as_view(), name="account_reauthenticate"),
+    path("settings/", include("agentops.views.people.urls")),
     path("sign-out/", account.SignOut.as_view(), name="logout"),
     path(
         "signed-out/",
         TemplateView.as_view(template_name="account/signed_out.html"),
         name="signed-out",
     ),
-    path("settings/password/", account.Password.as_view(), name="password"),
     path("settings/mail/", mails.mails, name="mails"),
     path("settings/mail/<str:name>/", mails.mail, name="mail"),
     path("reports/<str:public_id>/", reports.report, name="report"),

@@ -57,7 +57,11 @@ class Console(AsyncWebsocketConsumer):
             await self._bye(SIGNED_OUT)
             return
         key = self.scope["session"].session_key
-        self._who = await database_sync_to_async(_subscriber)(user, key)
+        who = await database_sync_to_async(_subscriber)(user, key)
+        if who is None:
+            await self._bye(SIGNED_OUT)
+            return
+        self._who = who
         self._zone = self.scope.get("cookies", {}).get("zone", "")
         known = {"now": figures.iso(timezone.now()), "build": build(), "paused": hub().is_late}
         await self.send(text_data=encode([{"do": "hello", **known}]))
@@ -186,8 +190,10 @@ class Console(AsyncWebsocketConsumer):
             await boards().leave(self._who, topic.partition(":")[2])
 
 
-def _subscriber(user: User, session_key: str | None) -> Subscriber:
-    return Subscriber(Actor(user, session_key=session_key).ready())
+def _subscriber(user: User, session_key: str | None) -> Subscriber | None:
+    """Whoever opens a socket, unless their session alone does not open anything (yet)."""
+    actor = look_again(Actor(user, session_key=session_key))
+    return Subscriber(actor) if actor else None
 
 
 def _number(value: object) -> int | None:

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.django_db
 def test_a_page_may_load_from_here_alone(client: Client) -> None:
     said = client.get(reverse("login")).headers["content-security-policy"]
     policy = dict(part.strip().split(" ", 1) for part in said.split(";") if part.strip())
-    assert policy["default-src"] == policy["script-src"] == policy["style-src"] == "'self'"
-    assert policy["frame-ancestors"] == policy["object-src"] == "'none'"
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["form-action"] == "'self'"
+    assert policy["img-src"] == "'self' data:"
     assert "unsafe" not in said
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from agentops.accounts import tokens
+from agentops.accounts import factors, tokens
 from agentops.accounts.actors import Actor, actor_with
 from agentops.accounts.models import Delegation, User
 
@@ -22,7 +22,7 @@ def look_again(actor: Actor) -> Actor | None:
     if actor.token is not None:
         return _with_token(actor)
     user = User.objects.filter(pk=actor.user.pk, is_active=True).first()
-    if user is None or not _lives(actor.session_key, user):
+    if user is None or not _lives(actor.session_key, user) or factors.is_missing(user):
         return None
     return Actor(user, session_key=actor.session_key).ready()
 

@@ -19,7 +19,7 @@ from rest_framework.authentication import (
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
-from agentops.accounts import delegations, tokens
+from agentops.accounts import delegations, factors, tokens
 from agentops.accounts.delegations import InvalidDelegation
 from agentops.accounts.models import ApiToken, Delegation, User
 
@@ -72,7 +72,12 @@ class Password(BasicAuthentication):
         return user, None
 
     def check(self, user: User) -> None:
-        """Refuse what name and password alone do not open."""
+        """Refuse what name and password alone do not open. Raises PermissionDenied."""
+        if factors.has_one(user) or factors.is_required_of(user):
+            raise PermissionDenied(
+                "This account signs in with a second factor, which cannot be sent here. Sign in "
+                "to the console and make the token at /settings/tokens/."
+            )
         if user.must_change_password:
             raise PermissionDenied(
                 "Somebody else has seen this password. Choose your own first: "
@@ -84,7 +89,9 @@ class SeenPassword(Password):
     """The same, for the door at which one chooses another password."""
 
     def check(self, user: User) -> None:
-        """A password that somebody has seen is what brings people here."""
+        """A password that somebody has seen is what brings people here; a factor still counts."""
+        if factors.has_one(user):
+            super().check(user)
 
 
 class ConsoleSession(SessionAuthentication):
@@ -93,7 +100,21 @@ class ConsoleSession(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         if request.headers.get(ON_BEHALF_OF):
             raise AuthenticationFailed(_NOT_A_SERVICE)
-        return super().authenticate(request)
+        found = super().authenticate(request)
+        if found is not None:
+            _refuse_unready(found[0])
+        return found
+
+
+def _refuse_unready(user: Any) -> None:
+    """What the console sends people to do first, in the form of the API."""
+    if user.must_change_password:
+        raise PermissionDenied("Choose your own password in the console first.")
+    if factors.is_missing(user):
+        raise PermissionDenied(
+            "Your roles need a second factor here. Set one up in the console first, at "
+            "/settings/security/."
+        )
 
 
 def _token(text: str) -> ApiToken:

@@ -35,6 +35,8 @@ CODES: dict[str, Code] = {
     "rate_limit_exceeded": Code(429, retryable=True, retry_after_seconds=1),
     # People.
     "too_many_tokens": Code(409, suggestions=("DELETE /api/v1/tokens/{id} revokes one.",)),
+    "last_administrator": Code(409),
+    "not_your_own": Code(403),
     "no_such_service": Code(422, suggestions=("An administrator makes service accounts.",)),
     # Agents and runs.
     "unknown_agent": Code(404, suggestions=("GET /api/v1/agents lists the agents there are.",)),

@@ -12,6 +12,8 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
+from agentops.accounts.models import ApiToken
+from agentops.views.people.forms import TokenForm
 from runs import drawing, statuses, troubles
 from runs.drawing import RunDrawing, RunRow
 from runs.models import Phase, Run, RunStatus, StopReason, WaitingFor
@@ -37,9 +39,27 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "steps": drawn.rows(drawn.timeline.steps),
         "events": drawing.events(_lines()),
         "heads": [RunDrawing(run, Timeline(_lines()), NOW) for run in _runs()],
+        "tokens": list(_tokens()),
+        "wrong_form": TokenForm({"name": LONG * 2, "scopes": ["all"]}),
         "troubles": [troubles.explain(reason, {}) for reason in StopReason.values],
     }
     return render(request, "system/gallery.html", context)
+
+
+def _tokens() -> Iterator[ApiToken]:
+    """A token that was never used, one that is old, and one that has ended."""
+    for number, (name, used, ends) in enumerate(
+        (
+            ("order desk", None, None),
+            (LONG, NOW - timedelta(days=40), NOW + timedelta(days=3)),
+            ("", NOW, NOW - timedelta(hours=1)),
+        )
+    ):
+        yield ApiToken(
+            public_id=f"tok_{number:020d}", name=name, token_key="agp_48cf05b41",  # noqa: S106
+            last_used_at=used,
+            created=NOW - timedelta(days=90), expiry=ends, scopes=["runs:read", "runs:write"],
+        )  # fmt: skip
 
 
 def _run(**fields: object) -> Run:

@@ -15,10 +15,12 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from agentops.accounts import factors
 from agentops.accounts.access import Action, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
 from agentops.views import keymap
+from agentops.views.people.places import settings_places
 from runs import listing
 from runs.models import Run
 from runs.release import build
@@ -104,7 +106,14 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "near": [item for item in rail if item in near],
         "far": [item for item in rail if item not in near],
         "running": cache(lambda: _running(request)),
+        "settings_places": cache(lambda: settings_places(request)),
+        "factor_missing": cache(lambda: _lacks_a_factor(request)),
     }
+
+
+def _lacks_a_factor(request: HttpRequest) -> bool:
+    """Whether nothing opens before they set up a second factor."""
+    return isinstance(request.user, User) and factors.is_missing(request.user)
 
 
 def _running(request: HttpRequest) -> int:

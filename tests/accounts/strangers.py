@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.db.models import Model
 from django.test import Client
@@ -16,7 +19,7 @@ from agentops.accounts import delegations
 from agentops.accounts.models import ApiToken, Team, User
 from agentops.accounts.roles import Role
 from runs import conversations
-from runs.models import Run
+from runs.models import Run, SavedView
 from tests import factories
 from tests.people import person, token
 
@@ -34,6 +37,8 @@ class Household:
     canary: str
     secret: str = ""
     ids: set[str] = field(default_factory=set)
+    # What is counted from one, by what stands before the number in addresses.
+    numbers: dict[str, str] = field(default_factory=dict)
 
     @property
     def marks(self) -> set[str]:
@@ -41,9 +46,15 @@ class Household:
         return {*self.ids, self.canary}
 
     def session(self) -> Client:
-        """A browser in which they are signed in."""
+        """A browser in which they signed in a moment ago, so that nothing asks once more."""
         client = Client()
         client.force_login(self.person)
+        session = client.session
+        session["account_authentication_methods_user"] = str(self.person.pk)
+        session["account_authentication_methods"] = [
+            {"method": "password", "at": time.time(), "reauthenticated": True}
+        ]
+        session.save()
         return client
 
     def app(self) -> Client:
@@ -52,7 +63,7 @@ class Household:
 
 
 def household(name: str) -> Household:
-    """A person in a team of their own, with runs that differ, a conversation and tokens."""
+    """A person in a team of their own, with runs that differ, a conversation, tokens, a view."""
     canary = f"canary of {name}"
     team = Team.objects.create(name=f"{canary}: team")
     owner = person(name, *ROLES, team=team)
@@ -68,7 +79,25 @@ def household(name: str) -> Household:
     delegations.give(person=owner, service=service.username, days=1, now=timezone.now())
     ApiToken.objects.filter(user=owner).update(name=canary, expiry=timezone.now() + timedelta(1))
     made.ids = set(ids_of(owner))
+    made.numbers = _numbered(owner, canary)
     return made
+
+
+def security_key(of: Household) -> None:
+    """Give them one; nobody can sign in with it."""
+    key = Authenticator.objects.create(
+        user=of.person, type=Authenticator.Type.WEBAUTHN, data={"name": of.canary}
+    )
+    of.numbers["keys"] = str(key.pk)
+
+
+def _numbered(owner: User, canary: str) -> dict[str, str]:
+    """The person, a session, and a view of the list that they kept."""
+    session = UserSession.objects.create(
+        user=owner, ip="203.0.113.7", session_key=f"key-{owner.pk}", user_agent=canary
+    )
+    view = SavedView.objects.create(owner=owner, name=canary, query="q=x")
+    return {"members": str(owner.pk), "sessions": str(session.pk), "views": str(view.pk)}
 
 
 def ids_of(owner: User) -> Iterator[str]:

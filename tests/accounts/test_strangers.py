@@ -9,26 +9,30 @@ from itertools import product
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.core.serializers import serialize
 from django.http import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
-from agentops.accounts.models import ApiToken
+from agentops.accounts.models import ApiToken, Delegation, Membership, User
 from agentops.sdk import catalog
 from runs import bell
 from runs.live.hub import hub
-from runs.models import Conversation, Run
+from runs.models import Conversation, Run, SavedView
 from tests.accounts.doors import doors
-from tests.accounts.strangers import Household, found_in, household
+from tests.accounts.strangers import Household, found_in, household, security_key
 from tests.console.socket import Socket, done
 from tests.console.test_socket import signed_in
 
 pytestmark = pytest.mark.django_db
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 # Names of things that belong to nobody.
-_SHARED = {"name": "anything", "agent": "anything", "key": "pay#1", "number": "0"}
+_SHARED = {"name": "anything", "agent": "anything", "key": "pay#1"}
+# Before the number of something in an address stands what it is.
+_NUMBER = re.compile(r"/(\w+)/<int:\w+>")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +45,9 @@ def _agents() -> Iterator[None]:
 
 @pytest.fixture
 def ana(db: None) -> Household:
-    return household("ana")
+    made = household("ana")
+    security_key(made)
+    return made
 
 
 @pytest.fixture
@@ -65,15 +71,19 @@ def operations() -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def filled(address: str, ids: set[str]) -> Iterator[tuple[str, str]]:
-    """The address with each of the ids, and that id; as it is if it takes none."""
+def filled(address: str, of: Household) -> Iterator[tuple[str, str]]:
+    """The address with each thing that is theirs, and which; as it is if it takes none."""
     address = address.replace("{", "<").replace("}", ">")
     names = [name for _, name in _PARAMETER.findall(address)]
-    choices = [[_SHARED[name]] if name in _SHARED else sorted(ids) for name in names]
+    numbered = _NUMBER.search(address)
+    number = of.numbers.get(numbered[1], "0") if numbered else "0"
+    known = {**_SHARED, "number": number, "pk": number}
+    choices = [[known[name]] if name in known else sorted(of.ids) for name in names]
+    theirs = {*of.ids, *of.numbers.values()}
     for values in product(*choices):
         given = iter(values)
         at = _PARAMETER.sub(lambda _, given=given: next(given).replace("#", "%23"), address)  # type: ignore[misc]
-        yield at, next((value for value in values if value in ids), "")
+        yield at, next((value for value in values if value in theirs), "")
 
 
 def text_of(answer: HttpResponseBase) -> str:
@@ -90,11 +100,17 @@ def betrayed(answer: HttpResponseBase, somebody: Household, asked: str) -> set[s
 
 def rows(somebody: Household) -> str:
     """All that is somebody's, to see whether it changed."""
-    runs = Run.objects.filter(owner=somebody.person).order_by("pk")
-    talks = Conversation.objects.filter(owner=somebody.person).order_by("pk")
-    tokens = ApiToken.objects.filter(user=somebody.person).order_by("pk")
+    me = somebody.person
+    runs = Run.objects.filter(owner=me).order_by("pk")
+    talks = Conversation.objects.filter(owner=me).order_by("pk")
+    tokens = ApiToken.objects.filter(user=me).order_by("pk")
     known = list(tokens.values_list("pk", "expiry"))
-    return f"{serialize('json', [*runs, *talks])} {known}"
+    own = (UserSession, Authenticator, Membership)
+    kept = [list(kind._default_manager.filter(user=me).order_by("pk").values()) for kind in own]
+    kept.append(list(Delegation.objects.filter(person=me).values()))
+    kept.append(list(SavedView.objects.filter(owner=me).values()))
+    kept.append(list(User.objects.filter(pk=me.pk).values("password", "is_active", "groups")))
+    return f"{serialize('json', [*runs, *talks])} {known} {kept}"
 
 
 @pytest.mark.parametrize("address", console())
@@ -103,7 +119,7 @@ def test_no_page_shows_or_does_anything_to_what_is_anas(
 ) -> None:
     before = rows(ana)
     client = bo.session()
-    for at, asked in filled(address, ana.ids):
+    for at, asked in filled(address, ana):
         for answer in (client.get(at), client.post(at)):
             assert not betrayed(answer, ana, asked), at
             assert not asked or answer.status_code in {404, 405}, (at, answer.status_code)
@@ -120,7 +136,7 @@ def test_no_operation_shows_or_does_anything_to_what_is_anas(
 ) -> None:
     before = rows(ana)
     for client in (bo.app(), bo.session()):
-        for at, asked in filled(address, ana.ids):
+        for at, asked in filled(address, ana):
             answer = client.generic(method.upper(), at, "{}", "application/json")
             assert not betrayed(answer, ana, asked), at
             refused = {401, 404} if asked else set(range(200, 500))
@@ -142,7 +158,7 @@ def test_what_is_left_to_find_is_found_by_its_owner(ana: Household, bo: Househol
     for client in (ana.session(), ana.app()):
         for method, address, _ in operations():
             if method == "get" and not address.endswith("/stream"):
-                for at, _ in filled(address, ana.ids):
+                for at, _ in filled(address, ana):
                     seen += text_of(client.get(at, {"limit": 200} if "{" not in address else {}))
     assert ana.canary in seen
     assert ana.ids <= found_in(seen)

@@ -67,9 +67,11 @@ def loaded(page: Path) -> tuple[set[str], set[str]]:
     text = page.read_text()
     above = EXTENDS.search(text)
     own = set(SCRIPT.findall(text))
-    if above is None:
+    shell_page = TEMPLATES / above[1] if above else page
+    # A page of the Django admin extends that of the package, which has the same name or is there.
+    if shell_page == page or not shell_page.exists():
         return own, set()
-    shell, more = loaded(TEMPLATES / above[1])
+    shell, more = loaded(shell_page)
     return shell, own | more
 
 

@@ -27,6 +27,7 @@ from tests import people
 
 START = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
 STEER = (PROJECT / "docs/how-to/steer-many-runs.md").read_text()
+PEOPLE = (PROJECT / "docs/how-to/look-after-people.md").read_text()
 ERRORS = (PROJECT / "docs/reference/errors.md").read_text()
 
 
@@ -97,6 +98,18 @@ def test_the_curl_examples_for_many_runs_work(environment: dict[str, str]) -> No
     again = Run.objects.get(forked_at_seq=0)
     assert again.forked_from is not None
     assert again.forked_from.external_id == "grace-47"
+
+
+@NEEDS_CURL
+@pytest.mark.slow
+def test_the_curl_examples_for_a_service_work(environment: dict[str, str]) -> None:
+    service = people.person("erp")
+    User.objects.filter(pk=service.pk).update(is_service=True)
+    environment["AGENTOPS_SERVICE_TOKEN"] = people.token(service)
+    assert '"started_by":"erp for app"' in run_shell(examples("sh", PEOPLE), environment)
+    run = Run.objects.get()
+    assert run.owner is not None
+    assert run.owner.username == "app"
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Settings: oneself, one's tokens and sessions, and for administrators everybody else."""

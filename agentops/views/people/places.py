@@ -1,0 +1,47 @@
+"""The tabs of the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from agentops.accounts.access import Action, allows
+from agentops.accounts.actors import actor_of
+from agentops.accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPlace:
+    """One tab: a link, and whether the page shown is it or lies in it."""
+
+    label: str
+    href: str
+    current: bool
+
+
+_OWN = (
+    ("profile", "Profile"),
+    ("mfa_index", "Security"),
+    ("sessions", "Sessions"),
+    ("tokens", "Tokens"),
+    ("keys", "Keys"),
+)
+_ADMINISTRATORS = (
+    ("members", "Members"),
+    ("services", "Services"),
+    ("mails", "Mail"),
+)
+
+
+def settings_places(request: HttpRequest) -> list[SettingsPlace]:
+    """The settings this person has: their own, and those of everybody if they look after them."""
+    named: tuple[tuple[str, str], ...] = _OWN
+    if isinstance(request.user, User) and allows(actor_of(request), Action.ADMINISTER):
+        named += _ADMINISTRATORS
+    return [
+        SettingsPlace(label, href, request.path.startswith(href))
+        for name, label in named
+        for href in [reverse(name)]
+    ]
