@@ -38,14 +38,28 @@ class Given:
     text: str
 
 
-def give(*, person: User, service: str, days: float, now: datetime) -> Given:
-    """Let ``service`` act for ``person`` so many days. Raises NoSuchService."""
+def give(
+    *,
+    person: User,
+    service: str,
+    days: float,
+    now: datetime,
+    idempotency_key: str | None = None,
+) -> Given:
+    """Let ``service`` act for ``person`` so many days. Raises NoSuchService.
+
+    With the key of one that was given before, that one is the answer, as it is.
+    """
     account = User.objects.filter(username=service, is_service=True, is_active=True).first()
     if account is None:
         raise NoSuchService(f"There is no service account called {service[:80]}.")
-    row = Delegation.objects.create(
-        person=person, service=account, expires_at=now + timedelta(days=days)
-    )
+    wanted = {"service": account, "expires_at": now + timedelta(days=days)}
+    if idempotency_key is None:
+        row = Delegation.objects.create(person=person, **wanted)
+    else:
+        row, _ = Delegation.objects.get_or_create(
+            person=person, idempotency_key=idempotency_key, defaults=wanted
+        )
     log.info("delegation.given", delegation=row.public_id, person=person.username, service=service)
     return Given(row, text_of(row))
 

@@ -93,9 +93,13 @@ class Delegation(models.Model):
     service = models.ForeignKey(User, on_delete=models.CASCADE, related_name="acts_for")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["person", "idempotency_key"], name="accounts_delegation_given_once"
+            ),
             models.CheckConstraint(
                 name="accounts_nobody_delegates_to_themselves",
                 condition=~Q(person=models.F("service")),
@@ -129,6 +133,7 @@ class ApiToken(models.Model):
     # Whoever takes away a token takes away what was made with it.
     made_with = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True)
     delegation = models.ForeignKey(Delegation, on_delete=models.CASCADE, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # To the minute.
     last_used_at = models.DateTimeField(null=True, blank=True)
     # What a request showed besides the token; not kept.
@@ -136,6 +141,10 @@ class ApiToken(models.Model):
 
     class Meta:
         constraints = [
+            # Repeating a request makes no second one.
+            models.UniqueConstraint(
+                fields=["user", "idempotency_key"], name="accounts_token_made_once"
+            ),
             models.CheckConstraint(
                 name="accounts_token_is_for_something", condition=Q(scopes__len__gt=0)
             ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.models import get_digest_token
@@ -23,6 +24,10 @@ LONGEST_DAYS = 3660
 # How exactly the last use is kept; more would be a write per request.
 USE_SECONDS = 60
 MOST_TOKENS = 100
+_TWICE = (
+    "This Idempotency-Key made the token {}. Its text was shown then and never is again; if it "
+    "was lost, revoke that token and use another key."
+)
 log = structlog.get_logger(__name__)
 
 
@@ -30,6 +35,12 @@ class TooManyTokens(AgentopsError):
     """There are so many tokens that nobody knows what they are for. Revoke some first."""
 
     code = "too_many_tokens"
+
+
+class TokenMade(AgentopsError):
+    """A token was made with this key before. Its text was shown then, and never is again."""
+
+    code = "token_already_made"
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,15 @@ def make_token(
     name: str = "",
     scopes: Iterable[Scope] = USUAL_SCOPES,
     expires_at: datetime | None = None,
+    idempotency_key: str | None = None,
 ) -> Made:
-    """Make a token with which a program acts as ``user``. Raises TooManyTokens."""
+    """Make a token with which a program acts as ``user``. Raises TooManyTokens and TokenMade."""
     if tokens_of(user=user).count() >= MOST_TOKENS:
         raise TooManyTokens
-    made = _made(user=user, name=name, scopes=_ordered(scopes), expires_at=expires_at)
+    made = _made(
+        user=user, name=name, scopes=_ordered(scopes), expires_at=expires_at,
+        idempotency_key=idempotency_key,
+    )  # fmt: skip
     log.info(
         "token.created", token=made.token.public_id, user=user.username, by=made_by,
         scopes=made.token.scopes,
@@ -60,12 +75,17 @@ def make_token(
 
 
 def make_browser_token(
-    *, actor: Actor, opens: Sequence[str], scopes: Iterable[Scope], now: datetime
+    *,
+    actor: Actor,
+    opens: Sequence[str],
+    scopes: Iterable[Scope],
+    now: datetime,
+    idempotency_key: str | None = None,
 ) -> Made:
     """Make a token that opens only ``opens`` for a quarter of an hour.
 
     It ends with the token and the delegation it was made with, and never outlives them. That the
-    actor may see what it opens, the door has asked.
+    actor may see what it opens, the door has asked. Raises TokenMade.
     """
     ends = [now + timedelta(seconds=BROWSER_SECONDS)]
     if actor.token is not None and actor.token.expiry is not None:
@@ -80,6 +100,7 @@ def make_browser_token(
         only=sorted(set(opens)),
         made_with=actor.token,
         delegation=actor.delegation,
+        idempotency_key=idempotency_key,
     )
     log.info("token.created", token=made.token.public_id, by=actor.name, opens=made.token.only)
     return made
@@ -153,8 +174,19 @@ def _made(*, user: User, expires_at: datetime | None, **fields: object) -> Made:
         expiry=expires_at,
         **fields,
     )
-    row.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        if "accounts_token_made_once" not in str(error):
+            raise
+        raise TokenMade(_TWICE.format(_named(user, row.idempotency_key))) from error
     return Made(row, secret)
+
+
+def _named(user: User, key: str | None) -> str:
+    known = ApiToken.objects.filter(user=user, idempotency_key=key)
+    return str(known.values_list("public_id", flat=True).first())
 
 
 def _ordered(scopes: Iterable[Scope]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,7 +16,7 @@ from agentops.accounts import tokens
 from agentops.accounts.access import TAG, Action, Actor, Forbidden
 from agentops.accounts.actors import actor_of
 from agentops.accounts.roles import Scope
-from agentops.api.tokens import MadeTokenSerializer, shown_once
+from agentops.api.tokens import MadeTokenSerializer, key_of, shown_once
 from runs import dialogue, queries
 from runs.api.base import checked
 from runs.serializers import BodySerializer
@@ -58,6 +58,8 @@ class BrowserTokenSerializer(BodySerializer):
 class BrowserTokens(APIView):
     """What an app hands to the browsers of its users."""
 
+    keeps_keys = True
+
     @extend_schema(
         operation_id="browser_tokens_create",
         request=BrowserTokenSerializer,
@@ -73,8 +75,9 @@ class BrowserTokens(APIView):
             opens=list(_opened(caller, wanted)),
             scopes=_MAY[wanted["may"]],
             now=timezone.now(),
+            idempotency_key=key_of(request),
         )
-        return Response(shown_once(made), status=status.HTTP_201_CREATED)
+        return shown_once(made)
 
 
 def _refuse_more_than_theirs(caller: Actor, may: str) -> None:

@@ -35,6 +35,7 @@ CODES: dict[str, Code] = {
     "rate_limit_exceeded": Code(429, retryable=True, retry_after_seconds=1),
     # People.
     "too_many_tokens": Code(409, suggestions=("DELETE /api/v1/tokens/{id} revokes one.",)),
+    "token_already_made": Code(409, suggestions=("DELETE /api/v1/tokens/{id}, then a new key.",)),
     "last_administrator": Code(409),
     "not_your_own": Code(403),
     "no_such_service": Code(422, suggestions=("An administrator makes service accounts.",)),

@@ -16,6 +16,7 @@ from agentops.accounts.access import authorize_person
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import Delegation, User
 from agentops.api.authentication import ConsoleSession, Password
+from agentops.api.tokens import NEVER_KEPT, key_of
 from runs.api.base import checked
 from runs.serializers import BodySerializer
 
@@ -62,6 +63,8 @@ class DelegationPageSerializer(serializers.Serializer[Any]):
 class DelegationList(APIView):
     """What a person has delegated. Only they see and change it, in person."""
 
+    keeps_keys = True
+
     authentication_classes = [ConsoleSession, Password]
 
     @extend_schema(operation_id="delegations_list", responses=DelegationPageSerializer)
@@ -79,9 +82,12 @@ class DelegationList(APIView):
         """Let a service act for you, with no more than both of you may."""
         person = _person(request)
         wanted = checked(NewDelegationSerializer, request.data)
-        given = delegations.give(person=person, now=timezone.now(), **wanted)
+        given = delegations.give(
+            person=person, now=timezone.now(), idempotency_key=key_of(request), **wanted
+        )
         shown = DelegationSerializer(given.delegation).data
-        return Response({**shown, "on_behalf_of": given.text}, status=status.HTTP_201_CREATED)
+        body = {**shown, "on_behalf_of": given.text}
+        return Response(body, status=status.HTTP_201_CREATED, headers=NEVER_KEPT)
 
 
 class DelegationDetail(APIView):

@@ -26,10 +26,12 @@ from agentops.api.authentication import (
     SeenPassword,
     TokenAuthentication,
 )
-from runs.api.base import checked
+from runs.api.base import checked, idempotency_key
 from runs.serializers import BodySerializer
+from runs.services import LONGEST_KEY
 
 USUAL_DAYS = 90
+NEVER_KEPT = {"Cache-Control": "no-store"}
 
 
 class NewTokenSerializer(BodySerializer):
@@ -93,6 +95,8 @@ class NewPasswordSerializer(BodySerializer):
 class TokenList(APIView):
     """The tokens of whoever calls."""
 
+    keeps_keys = True
+
     authentication_classes = [TokenAuthentication, ConsoleSession, Password]
 
     @extend_schema(operation_id="tokens_list", responses=TokenPageSerializer)
@@ -117,12 +121,9 @@ class TokenList(APIView):
             name=wanted["name"],
             scopes=[Scope(value) for value in wanted["scopes"]],
             expires_at=None if days is None else timezone.now() + timedelta(days=days),
+            idempotency_key=key_of(request),
         )
-        return Response(
-            shown_once(made),
-            status=status.HTTP_201_CREATED,
-            headers={"Cache-Control": "no-store"},
-        )
+        return shown_once(made)
 
 
 class TokenDetail(APIView):
@@ -142,7 +143,9 @@ class TokenDetail(APIView):
 
 
 class PasswordDoor(APIView):
-    """The password of whoever calls."""
+    """The password of whoever calls. Nothing of such a request is kept, not even a hash."""
+
+    keeps_keys = True
 
     authentication_classes = [SeenPassword]
 
@@ -161,9 +164,19 @@ class PasswordDoor(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def shown_once(made: tokens.Made) -> dict[str, Any]:
-    """A new token with its text."""
-    return {**TokenSerializer(made.token).data, "token": made.secret}
+def key_of(request: Request) -> str | None:
+    """The caller's Idempotency-Key, if it can be one. Raises ValidationError."""
+    key = idempotency_key(request)
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+        said = f"A key has 1 to {LONGEST_KEY} printable characters."
+        raise ValidationError({"Idempotency-Key": [said]})
+    return key
+
+
+def shown_once(made: tokens.Made) -> Response:
+    """The answer with a new token and its text, which nobody on the way may keep."""
+    body = {**TokenSerializer(made.token).data, "token": made.secret}
+    return Response(body, status=status.HTTP_201_CREATED, headers=NEVER_KEPT)
 
 
 def _visible(request: Request) -> list[ApiToken]:

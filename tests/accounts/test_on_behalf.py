@@ -17,7 +17,7 @@ from agentops.accounts.models import ApiToken, Delegation, Membership, Team, Use
 from agentops.accounts.roles import Role, Scope
 from agentops.sdk import catalog
 from runs import conversations
-from runs.models import Conversation, Run
+from runs.models import Conversation, Reply, Run
 from tests import factories
 from tests.accounts.test_tokens import PASSWORD, basic, bearer, post
 from tests.people import administrator, person, token
@@ -75,6 +75,17 @@ def test_a_service_acts_for_who_let_it_and_both_are_named(ana: User, erp: User) 
     assert client.get(f"/api/v1/runs/{run.public_id}").status_code == 200
     # Without the word of ana it is nobody to her.
     assert bearer(token(erp)).get(f"/api/v1/runs/{run.public_id}").status_code == 404
+
+
+def test_a_repeated_word_is_the_same_word(ana: User, erp: User) -> None:
+    named: Any = {"headers": {"idempotency-key": "k"}, "content_type": "application/json"}
+    texts = [
+        basic("ana").post("/api/v1/delegations", {"service": "erp"}, **named).json()["on_behalf_of"]
+        for _ in range(2)
+    ]
+    assert texts[0] == texts[1]
+    assert Delegation.objects.count() == 1
+    assert not Reply.objects.exists()
 
 
 def test_it_may_what_both_may(ana: User, erp: User, finance: Team) -> None:

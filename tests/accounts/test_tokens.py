@@ -19,7 +19,7 @@ from pytest_django import Settings
 from agentops.accounts import tokens
 from agentops.accounts.models import ApiToken, User
 from agentops.accounts.roles import Role, Scope
-from runs.models import Run
+from runs.models import Reply, Run
 from tests import factories
 from tests.people import administrator, person, token
 
@@ -138,6 +138,31 @@ def test_a_token_cannot_choose_a_password(ana: User) -> None:
 
 def test_name_and_password_open_no_other_door(ana: User) -> None:
     assert basic("ana").get("/api/v1/runs").status_code == 401
+
+
+def test_a_repeated_request_makes_no_second_token_and_keeps_no_secret(ana: User) -> None:
+    client = basic("ana")
+    named: Any = {"headers": {"idempotency-key": "desk-1"}, "content_type": "application/json"}
+    first = client.post("/api/v1/tokens", {"name": "desk"}, **named)
+    assert (first.status_code, first["Cache-Control"]) == (201, "no-store")
+    again = client.post("/api/v1/tokens", {"name": "desk"}, **named)
+    assert (again.status_code, again.json()["code"]) == (409, "token_already_made")
+    assert first.json()["id"] in again.json()["message"]
+    assert ApiToken.objects.count() == 1
+    assert not Reply.objects.exists()
+
+
+def test_a_key_that_is_too_long_is_named(ana: User) -> None:
+    named: Any = {"headers": {"idempotency-key": "x" * 256}, "content_type": "application/json"}
+    answer = basic("ana").post("/api/v1/tokens", {"name": "desk"}, **named)
+    assert list(answer.json()["meta"]["fields"]) == ["/Idempotency-Key"]
+
+
+def test_nothing_of_a_chosen_password_is_kept(ana: User) -> None:
+    chosen = {"new_password": "another-good-secret-2"}
+    named: Any = {"headers": {"idempotency-key": "x"}, "content_type": "application/json"}
+    assert basic("ana").post("/api/v1/password", chosen, **named).status_code == 204
+    assert not Reply.objects.exists()
 
 
 def test_there_are_never_more_than_somebody_can_know(
