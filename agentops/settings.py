@@ -274,7 +274,12 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 # --- Engine ---------------------------------------------------------------------------------
 
 AGENTOPS_AGENTS: list[str] = env.list(
-    "AGENTOPS_AGENTS", default=["agentops.agents.dependency_audit", "agentops.agents.hello"]
+    "AGENTOPS_AGENTS",
+    default=[
+        "agentops.agents.dependency_audit",
+        "agentops.agents.hello",
+        "agentops.agents.storyteller",
+    ],
 )
 AGENTOPS_QUEUES: list[str] = env.list("AGENTOPS_QUEUES", default=["default"])
 AGENTOPS_CONCURRENCY: int = env.int("AGENTOPS_CONCURRENCY", default=64)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from agentops.accounts.access import Actor, NotFound
 from agentops.accounts.models import User
 from agentops.accounts.rechecks import CHECK_SECONDS, look_again
-from runs import dialogue, figures, queries
+from runs import dialogue, figures, queries, talks
 from runs.lens import Lens
 from runs.live.audience import (
     RIGHT_LOST,
@@ -27,9 +27,10 @@ from runs.live.audience import (
     Subscriber,
     encode,
 )
-from runs.live.boards import boards
+from runs.live.boards import boards, stale
 from runs.live.glances import TOPIC as SUMS
 from runs.live.hub import hub
+from runs.live.talklist import TalkList
 from runs.models import Conversation, Run
 from runs.release import build
 
@@ -38,7 +39,9 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 MOST_TOPICS = 8
 MOST_ROWS = 200
-_VIEWS = frozenset({"timeline", "journal", "related"})
+# By topic: a run's page, a list of runs or of conversations, a conversation, the sums.
+Watched = tuple[int, Audience] | ListAudience | TalkList | str | None
+_VIEWS = frozenset({"timeline", "conversation", "journal", "related"})
 
 
 class Console(AsyncWebsocketConsumer):
@@ -50,7 +53,7 @@ class Console(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
         self._looked_at = float("-inf")
-        self._topics: dict[str, tuple[int, Audience] | ListAudience | str | None] = {}
+        self._topics: dict[str, Watched] = {}
         await self.accept()
         user: object = self.scope.get("user")
         if not isinstance(user, User) or not user.is_active:
@@ -129,41 +132,57 @@ class Console(AsyncWebsocketConsumer):
             hub().look()
 
     async def _watch(self, topic: str, said: dict[str, Any]) -> None:
-        await self._unwatch(topic)
-        if topic == "runs":
-            await self._watch_list(said)
-        elif topic == SUMS:
+        """Watch something; it is watched anew if it is already, as the page then asks for."""
+        kind = topic.partition(":")[0]
+        if kind == "conversation":
+            await self._watch_talk(topic, said)
+            return
+        await self._leave(topic)
+        if topic == SUMS:
             hub().watch_sums(self._who)
             self._topics[topic] = None
-        elif topic.startswith("run:"):
+        elif kind == "run":
             await self._watch_run(topic, said)
-        elif topic.startswith("conversation:"):
-            await self._watch_talk(topic)
+        elif topic == "runs":
+            await self._watch_list(said)
+        elif topic == "conversations":
+            self._watch_talks(said)
 
     async def _watch_run(self, topic: str, said: dict[str, Any]) -> None:
         try:
-            run = await database_sync_to_async(self._run)(topic.removeprefix("run:"))
+            run = await database_sync_to_async(self._run)(topic.partition(":")[2])
         except NotFound:
-            await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
+            await self._refuse(topic)
             return
         asked = dict(parse_qsl(str(said.get("query", ""))[:500]))
         view = asked.get("view", "timeline")
         audience = Audience(self._zone, view if view in _VIEWS else "timeline", Lens.read(asked))
         self._topics[topic] = (run.pk, audience)
-        await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
         boards().watch(self._who, run)
+        await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
 
-    async def _watch_talk(self, topic: str) -> None:
+    async def _watch_talk(self, topic: str, said: dict[str, Any]) -> None:
+        """Watch a conversation; who missed something of it is told to read it again."""
+        if topic in self._topics:
+            return
         try:
-            talk = await database_sync_to_async(self._talk)(topic.partition(":")[2])
+            talk, version = await database_sync_to_async(self._talk)(topic.partition(":")[2])
         except NotFound:
-            await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
+            await self._refuse(topic)
             return
         self._topics[topic] = talk.public_id
+        hub().join(self._who)
         boards().watch(self._who, talk)
+        if _number(said.get("after")) not in (None, version):
+            self._who.offer(topic, encode([stale(talk)]))
 
-    def _talk(self, public_id: str) -> Conversation:
-        return dialogue.conversation(public_id=public_id, viewer=self._who.actor)
+    async def _refuse(self, topic: str) -> None:
+        await boards().leave(self._who, topic.partition(":")[2])
+        await self.send(text_data=encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
+
+    def _talk(self, public_id: str) -> tuple[Conversation, int]:
+        talk = dialogue.conversation(public_id=public_id, viewer=self._who.actor)
+        return talk, talks.version(talk)
 
     def _run(self, public_id: str) -> Run:
         return queries.get_run(public_id=public_id, viewer=self._who.actor)
@@ -171,29 +190,44 @@ class Console(AsyncWebsocketConsumer):
     async def _watch_list(self, said: dict[str, Any]) -> None:
         reach = self._who.actor.reach
         audience = ListAudience(self._zone, str(said.get("query", ""))[:500], reach)
-        ids = said.get("ids")
-        known = ids[:MOST_ROWS] if isinstance(ids, list) else []
-        shown = Shown(frozenset(map(str, known)), _number(said.get("after")))
         self._topics["runs"] = audience
-        await hub().watch_list(self._who, audience, shown)
+        await hub().watch_list(self._who, audience, _shown(said))
+
+    def _watch_talks(self, said: dict[str, Any]) -> None:
+        hub().join(self._who)
+        query = str(said.get("query", ""))[:500]
+        self._topics["conversations"] = TalkList(self._who, self._zone, query, _shown(said))
 
     async def _unwatch(self, topic: str) -> None:
+        await self._leave(topic)
+        await boards().leave(self._who, topic.partition(":")[2])
+
+    async def _leave(self, topic: str) -> None:
+        """Watch it no more, but keep the place at its board: what is written there goes on."""
         watched = self._topics.pop(topic, None)
         if topic == SUMS:
             hub().glances.leave(self._who)
         elif isinstance(watched, ListAudience):
             await hub().leave_list(self._who, watched)
-        elif isinstance(watched, str):
-            await boards().leave(self._who, watched)
-        elif watched is not None:
+        elif isinstance(watched, TalkList):
+            await watched.close()
+        elif isinstance(watched, tuple):
             await hub().leave_run(self._who, *watched)
-            await boards().leave(self._who, topic.partition(":")[2])
+        if not any(isinstance(other, TalkList | str) for other in self._topics.values()):
+            hub().leave(self._who)
 
 
 def _subscriber(user: User, session_key: str | None) -> Subscriber | None:
     """Whoever opens a socket, unless their session alone does not open anything (yet)."""
     actor = look_again(Actor(user, session_key=session_key))
     return Subscriber(actor) if actor else None
+
+
+def _shown(said: dict[str, Any]) -> Shown:
+    """What a list says that it shows."""
+    ids = said.get("ids")
+    known = ids[:MOST_ROWS] if isinstance(ids, list) else []
+    return Shown(frozenset(map(str, known)), _number(said.get("after")))
 
 
 def _number(value: object) -> int | None:

@@ -27,7 +27,10 @@ __all__ = [
     "Posted",
     "QueueFull",
     "begin",
+    "check_content",
+    "plainest",
     "post_message",
+    "text_field",
 ]
 
 MOST_WAITING = 100
@@ -144,12 +147,20 @@ def post_message(
     return Posted(Message.objects.select_related("run").get(pk=message.pk), created=True)
 
 
-def _message(conversation: Conversation, content: object, sender: str, key: str | None) -> Message:
-    definition = catalog().agent(conversation.agent)
+def check_content(*, agent: str, content: object) -> tuple[str, object, Encoded]:
+    """The input that ``content`` becomes, encoded, and which property of it a text is.
+
+    Raises what :func:`post_message` raises for content that the agent does not take.
+    """
+    definition = catalog().agent(agent)
     field = text_field(definition) if isinstance(content, str) else ""
     value = {field: content} if field else content
     definition.validate_input(value)
-    encoded = _encoded(value)
+    return field, value, encode(value, limit=settings.AGENTOPS_MAX_PAYLOAD_BYTES)
+
+
+def _message(conversation: Conversation, content: object, sender: str, key: str | None) -> Message:
+    field, value, encoded = check_content(agent=conversation.agent, content=content)
     return Message(
         conversation=conversation,
         text_in=field,
@@ -159,10 +170,6 @@ def _message(conversation: Conversation, content: object, sender: str, key: str 
         sender=sender,
         idempotency_key=key,
     )
-
-
-def _encoded(value: object) -> Encoded:
-    return encode(value, limit=settings.AGENTOPS_MAX_PAYLOAD_BYTES)
 
 
 def text_field(definition: AgentDefinition) -> str:
@@ -184,6 +191,20 @@ def text_field(definition: AgentDefinition) -> str:
         "where a text belongs. Send an object with these properties, or give the agent an input "
         "called message."
     )
+
+
+def plainest(definition: AgentDefinition, given: dict[str, object]) -> object:
+    """The text in an input that holds nothing else but defaults; else the input as it is."""
+    try:
+        field = text_field(definition)
+    except services.InvalidRequest:
+        return given
+    properties = definition.input_schema["properties"]
+    assert isinstance(properties, dict)  # noqa: S101 - text_field found one there
+    others = {name: value for name, value in given.items() if name != field}
+    usual = all(value == properties[name].get("default") for name, value in others.items())
+    text = given.get(field)
+    return text if usual and isinstance(text, str) else given
 
 
 def _posted_before(message: Message) -> Message | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 
 from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
 from agentops.sdk.turns import Turn
-from runs.models import Conversation, Journal, Message, Run
+from runs.models import Conversation, Journal, Message, Run, RunPayload
 from runs.turns import text_of
 from runs.values import Stored, load_all
 
@@ -23,9 +24,12 @@ _PUBLIC_ID = re.compile(r"conv_[0-9a-z]{20}")
 
 @dataclass(frozen=True)
 class Said:
-    """A message with what is known of its answer. ``run`` is None while it waits for its turn."""
+    """A message with what is known of its answer. ``run`` is None while it waits for its turn.
 
-    message: Message
+    A run that no message began stands here with its input; ``message`` is then None.
+    """
+
+    message: Message | None
     run: Run | None
     content: object
     output: object = None
@@ -33,11 +37,22 @@ class Said:
 
     @property
     def number(self) -> int:
-        return self.message.number
+        return self.message.number if self.message else 0
 
     @property
     def turn(self) -> int | None:
-        return self.message.turn
+        return self.message.turn if self.message else None
+
+    @property
+    def sender(self) -> str:
+        return self.message.sender if self.message else self.run.started_by if self.run else ""
+
+    @property
+    def at(self) -> datetime:
+        """When it was said."""
+        begun = self.message.at if self.message else self.run.created_at if self.run else None
+        assert begun is not None  # noqa: S101 - one of them is there
+        return begun
 
     @property
     def status(self) -> str:
@@ -49,11 +64,18 @@ class Said:
         return isinstance(self.content, str)
 
 
-def conversations(*, viewer: Actor, agent: str = "", busy: bool | None = None) -> QuerySet[Any]:
-    """The conversations ``viewer`` may see, with ``live_run``, ``live_status`` and ``waiting``."""
+def conversations(
+    *, viewer: Actor, agent: str = "", busy: bool | None = None, words: str = ""
+) -> QuerySet[Any]:
+    """The conversations ``viewer`` may see, with ``live_run``, ``live_status`` and ``waiting``.
+
+    ``words`` are all in the title or the name of the agent.
+    """
     mine = visible_to(viewer, Conversation.objects.select_related("owner"))
     if agent:
         mine = mine.filter(agent=agent)
+    for word in words.split():
+        mine = mine.filter(Q(title__icontains=word) | Q(agent__icontains=word))
     live = Run.objects.filter(conversation=OuterRef("pk"), finished_at__isnull=True)
     mine = mine.annotate(
         live_run=Subquery(live.values("public_id")[:1]),
@@ -136,7 +158,7 @@ def earlier(*, run_id: int, last: int) -> list[Turn]:
     if message is None:
         return []
     before = turns(conversation=message.conversation, before=message.turn, limit=last)
-    return [Turn(said.content, said.output, said.status, said.message.at) for said in before]
+    return [Turn(said.content, said.output, said.status, said.at) for said in before]
 
 
 def _message_behind(run_id: int) -> Message | None:
@@ -148,6 +170,15 @@ def _message_behind(run_id: int) -> Message | None:
         run = Run.objects.only("parent_id", "forked_from_id").filter(pk=above).first()
         above = (run.parent_id or run.forked_from_id) if run else None
     return None
+
+
+def behind(run: Run) -> Said:
+    """A run as the answer to its message, or to its input alone."""
+    row = Message.objects.select_related("run__payload", "run__owner").filter(run=run).first()
+    if row is not None:
+        return _said([row])[0]
+    payload = RunPayload.objects.get(run=run)
+    return Said(None, run, *load_all(_payload_pairs(payload)))
 
 
 def one(message: Message) -> Said:
@@ -174,7 +205,10 @@ def _said(rows: Sequence[Message]) -> list[Said]:
 def _pairs(row: Message) -> tuple[Stored, Stored, Stored]:
     if row.run is None:
         return (row.codec, row.data), (None, None), (None, None)
-    payload = row.run.payload
+    return _payload_pairs(row.run.payload)
+
+
+def _payload_pairs(payload: RunPayload) -> tuple[Stored, Stored, Stored]:
     return (
         (payload.input_codec, payload.input),
         (payload.output_codec, payload.output),

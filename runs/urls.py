@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import acting, actions, agents, bulk, forking, lists, page
+from runs.views import (
+    acting,
+    actions,
+    agents,
+    bulk,
+    conversations,
+    forking,
+    lists,
+    page,
+    playground,
+)
 
 urlpatterns = [
     path("runs/", lists.runs, name="runs"),
@@ -24,6 +34,11 @@ urlpatterns = [
     path("bulk/", bulk.actions, name="bulks"),
     path("bulk/<str:public_id>/", bulk.action, name="bulk"),
     path("bulk/<str:public_id>/stop/", bulk.stop, name="bulk-stop"),
+    path("conversations/", conversations.conversation_list, name="conversations"),
+    path("conversations/<str:public_id>/", conversations.conversation, name="conversation"),
+    path("conversations/<str:public_id>/say/", conversations.say, name="conversation-say"),
+    path("conversations/<str:public_id>/stop/", conversations.stop, name="conversation-stop"),
+    path("playground/", playground.playground, name="playground"),
     path("agents/", agents.agents, name="agents"),
     path("agents/<str:name>/", agents.agent, name="agent"),
     path("agents/<str:name>/start/", agents.start, name="agent-start"),

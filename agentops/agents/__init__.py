@@ -1,1 +1,1 @@
-"""The sample agents, one module each. ``AGENTOPS_AGENTS`` names both unless it is set."""
+"""The sample agents, one module each. ``AGENTOPS_AGENTS`` names all unless it is set."""

@@ -71,7 +71,10 @@ def _fitting(candidates: Iterable[Found], words: list[str], most: int = SHOWN) -
 def _places(request: HttpRequest) -> list[Found]:
     rail = [Found(i.label, i.href, i.icon, keys=f"g {i.key}") for i in places(request)]
     bulk = Found("Bulk actions", reverse("bulks"), "list-tree", "on all runs that match")
-    return [*rail, bulk, Found("Keys", reverse("keys"), "keyboard", "change or switch off")]
+    trying = Found(
+        "Playground", reverse("playground"), "play", "try an agent, begin a conversation"
+    )
+    return [*rail, bulk, trying, Found("Keys", reverse("keys"), "keyboard", "change or switch off")]
 
 
 def _views() -> list[Found]:

@@ -14,9 +14,11 @@ from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import ApiToken
 from agentops.views.people.forms import TokenForm
-from runs import drawing, statuses, troubles
+from runs import drawing, statuses, talks, troubles
+from runs.conversations import OnConflict
+from runs.dialogue import Said
 from runs.drawing import RunDrawing, RunRow
-from runs.models import Phase, Run, RunStatus, StopReason, WaitingFor
+from runs.models import Conversation, Message, Phase, Run, RunStatus, StopReason, WaitingFor
 from runs.timeline import Line, Timeline
 from runs.views.signing import signed_in
 
@@ -43,6 +45,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "wrong_form": TokenForm({"name": LONG * 2, "scopes": ["all"]}),
         "troubles": [troubles.explain(reason, {}) for reason in StopReason.values],
     }
+    context |= _talk()
     return render(request, "system/gallery.html", context)
 
 
@@ -60,6 +63,41 @@ def _tokens() -> Iterator[ApiToken]:
             last_used_at=used,
             created=NOW - timedelta(days=90), expiry=ends, scopes=["runs:read", "runs:write"],
         )  # fmt: skip
+
+
+def _talk() -> dict[str, Any]:
+    """A conversation with a turn in every status, and messages in line."""
+    talk = Conversation(
+        pk=1, public_id="conv_8fk2q0ab3m4n5p6q7r8s", agent="invoice-clerk", owner=None, turns=9,
+        title="How much is still open?", created_at=NOW - timedelta(hours=2), active_at=NOW,
+    )  # fmt: skip
+    messages = ("How much is still open?", LONG, RIGHT_TO_LEFT, {"month": "2026-11", "net": True})
+    runs = _runs()
+    turns = [
+        talks.drawn(_said(number, run, messages[number % 4]), RunDrawing(run, timeline, NOW))
+        for number, run in enumerate(runs, 1)
+        for timeline in [Timeline([] if run.is_final else _lines())]
+    ]
+    live = _run(status=RunStatus.RUNNING)
+    line = [
+        talks.Waiting(number, "ana", NOW, number == 2, talks.Words.of(LONG)) for number in (2, 3)
+    ]
+    looks = [statuses.look(live, NOW), talks.IDLE_LOOK]
+    return {
+        "conversation": talk,
+        "turns": turns,
+        "line": line,
+        "talks": [talks.TalkRow(talk, look, 2, look is looks[0]) for look in looks],
+        "consequences": talks.consequences(live, len(line)),
+        "composer": talks.Composer(None, takes_text=True),
+        "chosen": OnConflict.INTERRUPT,
+    }
+
+
+def _said(number: int, run: Run, content: object) -> Said:
+    output = {"open": 31, "sum": "4,400.00"} if number % 2 else "31 invoices, 4,400.00 in all."
+    message = Message(number=number, turn=number, sender="ana", at=NOW - timedelta(minutes=number))
+    return Said(message, run, content, output, {"code": "timeout", "message": "Nobody answered."})
 
 
 def _run(**fields: object) -> Run:

@@ -86,6 +86,9 @@ SECTIONS = (
         Key(",", "Earlier"), Key(";", "Later"),
         Key("^", "Back to the list"), Key("C", "Cancel run"),
     )),
+    Section("Conversation", (
+        Key("m", "Write a message"),
+    )),
 )  # fmt: skip
 
 

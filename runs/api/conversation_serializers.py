@@ -92,8 +92,8 @@ class MessageSerializer(serializers.Serializer[Any]):
     content = AnyValue()
     output = AnyValue(help_text="What the run returned.")
     error = AnyValue(help_text="Why it did not.")
-    sender = serializers.CharField(source="message.sender")
-    created_at = serializers.DateTimeField(source="message.at")
+    sender = serializers.CharField()
+    created_at = serializers.DateTimeField(source="at")
 
 
 class MessageQuerySerializer(serializers.Serializer[Any]):

@@ -183,7 +183,7 @@ async def _turn_of(said: Said, place: Place, pause: float) -> AsyncGenerator[byt
                 told += [*gap(line, seq), _event(said, line)]
                 seq = line.seq
             yield b"".join(told)
-    ended = await hub().read(dialogue.one, said.message)
+    ended = await hub().read(dialogue.behind, said.run)
     yield message("turn.ended", _told(ended), str(Place(place.turn + 1)))
 
 

@@ -18,8 +18,8 @@ from typing import Protocol
 import structlog
 
 from agentops.accounts.access import Owned
-from runs import dialogue, reading
-from runs.live.audience import Frame, Subscriber, encode
+from runs import dialogue, reading, talks
+from runs.live.audience import RIGHT_LOST, Frame, Subscriber, encode
 from runs.live.following import follow, heard, merged
 from runs.live.hub import hub
 from runs.live.pages import draw
@@ -32,8 +32,9 @@ WHOLE_SECONDS = 2.0
 # How long a change of a conversation nobody told of may stay unnoticed.
 LOOK_SECONDS = 3.0
 STALE_SECONDS = 1.0
-# What of a conversation's page changes: its head, its turns and the line of those who wait.
-REGIONS = ("talk-head", "turns", "line")
+# What of a conversation's page changes: its head, its turns, the line of those who wait, and what
+# a message would do.
+REGIONS = ("talk-head", "turns", "line", "what-happens")
 
 
 class Texts:
@@ -53,16 +54,19 @@ class Texts:
         return [self._frame(change) for change in changes]
 
     def whole(self) -> list[Frame]:
-        """All texts, for a screen that shows none of them."""
-        return [self._whole(step) for step in self._texts]
+        """All texts and no others, for a screen that may show what it missed the end of."""
+        return [self._unwrite(), *(self._whole(step) for step in self._texts)]
+
+    def _unwrite(self, behind: str = "") -> Frame:
+        """No other texts are shown than those that are being written."""
+        keep = [dom_id(step) for step in self._texts]
+        return {"do": "unwrite", "topic": self._topic, "keep": keep, "behind": behind}
 
     def _frame(self, change: Change) -> Frame:
         step = change.step
         if not isinstance(change, Delta):
             self._texts.pop(step, None)
-            behind = self._behind if isinstance(change, Done) else ""
-            gone = {"do": "unwrite", "topic": self._topic, "id": dom_id(step)}
-            return {**gone, "behind": behind} if behind else gone
+            return self._unwrite(self._behind if isinstance(change, Done) else "")
         before = self._texts.get(step, (change.attempt, ""))[1][: change.at]
         self._texts[step] = change.attempt, before + change.text
         due = time.monotonic() - self._whole_at.get(step, 0.0) >= WHOLE_SECONDS
@@ -126,7 +130,7 @@ class TalkBoard:
 
     async def work(self) -> None:
         """Tell of each change until nobody watches."""
-        stood: object = None
+        stood: int | None = None
         with hub().channel.listen(self._conversation.public_id, self._heard):
             while True:
                 self._stirred.clear()
@@ -168,15 +172,18 @@ class TalkBoard:
 
     def _say_stale(self) -> None:
         self._owed, self._stale_at = None, time.monotonic()
-        topic = f"conversation:{self._conversation.public_id}"
-        send(self, self._conversation, [{"do": "stale", "topic": topic, "ids": list(REGIONS)}])
+        send(self, self._conversation, [stale(self._conversation)])
 
 
-def _standing(conversation: Conversation) -> tuple[object, Run | None]:
-    """What a page shows of a conversation in short, and the run that is live."""
-    known = Conversation.objects.filter(pk=conversation.pk).values_list("said", "turns").first()
-    run = dialogue.live_run(conversation)
-    return (known, run and (run.pk, run.status, run.cancel_requested_at)), run
+def stale(conversation: Conversation) -> Frame:
+    """The frame that has the page of a conversation read itself again."""
+    topic = f"conversation:{conversation.public_id}"
+    return {"do": "stale", "topic": topic, "ids": list(REGIONS)}
+
+
+def _standing(conversation: Conversation) -> tuple[int, Run | None]:
+    """What a page shows of a conversation as a number, and the run that is live."""
+    return talks.version(conversation), dialogue.live_run(conversation)
 
 
 def _is_over(run: Run) -> bool:
@@ -184,13 +191,16 @@ def _is_over(run: Run) -> bool:
 
 
 def send(board: Board, target: Owned, frames: list[Frame]) -> None:
-    """Send frames to all who watch and may still see it; made into text once."""
+    """Send frames to all who watch and may still see it; who may not is told so."""
     if not frames:
         return
     text, topic = encode(frames), str(frames[0]["topic"])
-    for who in board.sockets:
+    for who in list(board.sockets):
         if who.sees(target):
             who.offer(topic, text)
+        else:
+            board.sockets.discard(who)
+            who.mention(encode([{"do": "bye", "topic": topic, "code": RIGHT_LOST}]))
 
 
 def dom_id(step: str) -> str:
@@ -218,9 +228,9 @@ class Boards:
             board = RunBoard(target) if isinstance(target, Run) else TalkBoard(target)
             self._boards[key] = board
             self._tasks[key] = asyncio.create_task(_keep_working(board), name=f"board {key}")
-        board.sockets.add(who)
-        frames = board.texts.whole()
-        if frames:
+        if who not in board.sockets:
+            board.sockets.add(who)
+            frames = board.texts.whole()
             who.offer(str(frames[0]["topic"]), encode(frames))
 
     async def leave(self, who: Subscriber, public_id: str) -> None:

@@ -89,6 +89,8 @@ class Hub:
         self.channel = Channel(settings.REDIS_URL)
         self._runs: dict[int, WatchedRun] = {}
         self._lists: dict[ListAudience, WatchedList] = {}
+        # Sockets that watch something else, and are told with the others when pages are late.
+        self._guests: set[Subscriber] = set()
         self._dirty: set[int] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,6 +130,16 @@ class Hub:
         self._start()
         self._greet(who)
         self.glances.watch(who)
+
+    def join(self, who: Subscriber) -> None:
+        """Tell ``who``, who watches something the hub does not read, when pages are late."""
+        self._start()
+        self._greet(who)
+        self._guests.add(who)
+
+    def leave(self, who: Subscriber) -> None:
+        """Tell ``who`` no more of that."""
+        self._guests.discard(who)
 
     async def leave_run(self, who: Subscriber, run_id: int, audience: Audience) -> None:
         """Send ``who`` no more of this run."""
@@ -279,7 +291,7 @@ class Hub:
     def _sockets(self) -> set[Subscriber]:
         pages = (who for watched in self._runs.values() for who in watched.pages.values())
         lists = (watched.sockets for watched in self._lists.values())
-        return set().union(self.glances.watchers, *pages, *lists)
+        return self._guests.union(self.glances.watchers, *pages, *lists)
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``call`` reads, in the hub's thread and over its connection."""

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
 from agentops.accounts.actors import actor_of
-from runs import drawing, lens, reading, settling, troubles
+from runs import drawing, lens, reading, settling, talks, troubles
 from runs.drawing import BLOCK, EventRow, RunDrawing, RunRow, StepRow, run_rows
 from runs.lens import Lens
 from runs.models import Run, RunStatus
@@ -29,10 +29,11 @@ EVENTS_PER_PAGE = 100
 RELATED_SHOWN = 50
 VIEWS = {
     "timeline": "runs/_timeline.html",
+    "conversation": "runs/_conversation.html",
     "journal": "runs/_journal.html",
     "related": "runs/_related.html",
 }
-_KEYS = {"timeline": "t", "journal": "l", "related": "e"}
+_KEYS = {"timeline": "t", "conversation": "c", "journal": "l", "related": "e"}
 
 
 @require_safe
@@ -95,6 +96,7 @@ def _tabs(drawn: RunDrawing, view: str) -> list[Tab]:
     tallies = {
         "timeline": len(drawn.timeline.steps),
         "journal": drawn.timeline.seq,
+        "conversation": None,
         "related": None,
     }
     return [
@@ -248,4 +250,16 @@ def _related(request: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
     return {"related": related}
 
 
-_PARTS = {"timeline": _timeline, "journal": _journal, "related": _related}
+# -- conversation --------------------------------------------------------------------------------
+
+
+def _conversation(_: HttpRequest, drawn: RunDrawing) -> dict[str, Any]:
+    return {"turn": talks.turn_alone(drawn)}
+
+
+_PARTS = {
+    "timeline": _timeline,
+    "conversation": _conversation,
+    "journal": _journal,
+    "related": _related,
+}

@@ -9,12 +9,12 @@ document.addEventListener("live:write", ({ detail: { id, into, html, at, text } 
   node.textContent = node.textContent.slice(0, at) + text;
   if (below) node.scrollTop = node.scrollHeight;
 });
-document.addEventListener("live:unwrite", ({ detail: { id, behind } }) => {
-  const gone = find(id), place = find(behind);
-  if (!gone || !place) return gone?.remove();
-  gone.id = "";
-  gone.ariaBusy = null;
-  const seen = new MutationObserver(() => { seen.disconnect(); gone.remove(); });
-  seen.observe(place, { childList: true, subtree: true, characterData: true, attributes: true });
-  setTimeout(() => gone.remove(), 5000);
+document.addEventListener("live:unwrite", ({ detail: { keep, behind } }) => {
+  const place = find(behind);
+  for (const gone of document.querySelectorAll("#writing > [id^=w]")) {
+    if (keep.includes(gone.id)) continue;
+    gone.id = "";
+    if (place) new MutationObserver(() => gone.remove()).observe(place, { childList: true, subtree: true });
+    setTimeout(() => gone.remove(), place ? 5000 : 0);
+  }
 });

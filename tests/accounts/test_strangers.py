@@ -125,7 +125,18 @@ def test_no_page_shows_or_does_anything_to_what_is_anas(
             assert not asked or answer.status_code in {404, 405}, (at, answer.status_code)
             client.force_login(bo.person)
     for mark in sorted(ana.marks)[:3]:
-        for name in ("q", "team", "for", "owner", "ids", "view", "after", "before"):
+        for name in (
+            "q",
+            "team",
+            "for",
+            "owner",
+            "ids",
+            "view",
+            "after",
+            "before",
+            "like",
+            "agent",
+        ):
             assert not betrayed(client.get(address, {name: mark}), ana, mark)
     assert rows(ana) == before
 
@@ -225,6 +236,11 @@ def _stir(ana: Household) -> None:
     for run in Run.objects.filter(owner=ana.person):
         Run.objects.filter(pk=run.pk).update(status_at=timezone.now(), progress=ana.canary)
         bell.hint_now([[run.pk, 99]])
+        piece = {"step": "draft#1", "attempt": 1, "epoch": 99, "at": 0, "text": ana.canary}
+        bell._redis().publish(bell.ASIDE + run.public_id, json.dumps(piece))
+    for talk in Conversation.objects.filter(owner=ana.person):
+        Conversation.objects.filter(pk=talk.pk).update(active_at=timezone.now())
+        bell._redis().publish(bell.ASIDE + talk.public_id, "")
 
 
 async def _heard(socket: Socket) -> str:

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from agentops.accounts.models import User
-from runs import bell, conversations
-from runs.live import boards
+from runs import bell, conversations, services, talks
+from runs.live import boards, talklist
 from runs.live.hub import hub
 from runs.models import Conversation, Phase, Run, RunStatus
 from tests import factories
@@ -94,7 +95,7 @@ async def test_the_whole_comes_again_for_who_missed_some(
 async def test_the_recorded_outcome_takes_its_place(tab: Socket, story: Story) -> None:
     await listening(tab, f"run:{story.run.public_id}", story.run)
     await done(lambda: writes(story.run, "Hello"))
-    (shown,) = of(await tab.until(does("write")), "write")
+    await tab.until(does("write"))
 
     def recorded() -> None:
         story.wait(1).add("draft#1", Phase.OUTCOME, "step.completed", took=1, **TOOL).save()
@@ -102,7 +103,7 @@ async def test_the_recorded_outcome_takes_its_place(tab: Socket, story: Story) -
 
     await done(recorded)
     (gone,) = of(await tab.until(does("unwrite")), "unwrite")
-    assert gone["id"] == shown["id"]
+    assert gone["keep"] == []
     await done(lambda: writes(story.run, "Hello, late", at=0))
     assert await tab.is_silent(0.5)
 
@@ -138,6 +139,39 @@ async def test_who_comes_late_gets_the_whole_at_once(tab: Socket, story: Story, 
     await other.say(do="watch", topic=f"run:{story.run.public_id}", view="timeline", after=0)
     (whole,) = of(await other.until(does("write")), "write")
     assert (whole["at"], whole["text"]) == (0, "Hello")
+    await other.disconnect()
+
+
+async def test_a_page_that_asks_anew_loses_no_text(tab: Socket, story: Story) -> None:
+    topic = f"run:{story.run.public_id}"
+    await listening(tab, topic, story.run)
+    await done(lambda: writes(story.run, "Hello"))
+    await tab.until(does("write"))
+    await tab.say(do="watch", topic=topic, view="timeline", after=2)
+    await tab.say(do="alive")
+    await tab.until(does("alive"))
+    await done(lambda: writes(story.run, ", you", at=5))
+    (more,) = of(await tab.until(does("write")), "write")
+    assert more["text"] in {", you", "Hello, you"}
+
+    def recorded() -> None:
+        story.wait(1).add("draft#1", Phase.OUTCOME, "step.completed", took=1, **TOOL).save()
+        bell.hint_now([[story.run.pk, story.seq]])
+
+    await done(recorded)
+    assert of(await tab.until(does("unwrite")), "unwrite")
+
+
+async def test_who_was_away_is_told_which_texts_are_left(
+    tab: Socket, story: Story, ana: User
+) -> None:
+    await listening(tab, f"run:{story.run.public_id}", story.run)
+    await done(lambda: writes(story.run, "Hello"))
+    (shown,) = of(await tab.until(does("write")), "write")
+    other = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
+    await other.say(do="watch", topic=f"run:{story.run.public_id}", view="timeline", after=0)
+    frames = await other.until(does("write"))
+    assert [frame["keep"] for frame in of(frames, "unwrite")] == [[shown["id"]]]
     await other.disconnect()
 
 
@@ -181,7 +215,75 @@ async def test_a_conversation_reads_itself_again_when_something_is_said(
     await tab.until(does("alive"))
     await done(lambda: say(talk, "Hello"))
     (stale, *_) = of(await tab.until(does("stale")), "stale")
-    assert set(stale["ids"]) == {"talk-head", "turns", "line"}
+    assert set(stale["ids"]) == {"talk-head", "turns", "line", "what-happens"}
+
+
+async def test_who_missed_something_of_a_conversation_reads_it_again(
+    tab: Socket, talk: Conversation
+) -> None:
+    topic = f"conversation:{talk.public_id}"
+    painted = await done(lambda: talks.version(talk))
+    await tab.say(do="watch", topic=topic, after=painted)
+    await tab.say(do="alive")
+    assert not of(await tab.until(does("alive")), "stale")
+    await tab.say(do="unwatch", topic=topic)
+    await done(lambda: say(talk, "While you were away"))
+    await tab.say(do="watch", topic=topic, after=painted)
+    await tab.until(does("stale"))
+
+
+async def test_a_conversation_that_is_told_late_says_so(tab: Socket, talk: Conversation) -> None:
+    await tab.say(do="watch", topic=f"conversation:{talk.public_id}")
+    await tab.say(do="alive")
+    await tab.until(does("alive"))
+    assert len(hub()._sockets()) == 1
+    await tab.say(do="unwatch", topic=f"conversation:{talk.public_id}")
+    await tab.say(do="alive")
+    await tab.until(does("alive"))
+    assert hub()._sockets() == set()
+
+
+async def test_a_list_of_conversations_changes_in_place(tab: Socket, talk: Conversation) -> None:
+    painted = int(timezone.now().timestamp() * 1000)
+    await tab.say(do="watch", topic="conversations", after=painted, ids=[talk.public_id])
+    await tab.say(do="alive")
+    await tab.until(does("alive"))
+    await done(lambda: say(talk, "Where is my parcel?"))
+    (row, *_) = of(await tab.until(does("place")), "place")
+    assert (row["how"], row["id"]) == ("morph", talk.public_id)
+    assert "Where is my parcel?" in row["html"]
+    assert "queued" in row["html"]
+
+
+async def test_a_row_that_left_the_list_stays_dimmed(
+    tab: Socket, talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talklist, "LOOK_SECONDS", 0.1)
+    await done(lambda: say(talk, "Hello"))
+    run = await done(lambda: Run.objects.get(conversation=talk))
+    painted = int(timezone.now().timestamp() * 1000)
+    watched = {"topic": "conversations", "query": "busy=1", "after": painted}
+    await tab.say(do="watch", ids=[talk.public_id], **watched)
+    await tab.say(do="alive")
+    await tab.until(does("alive"))
+    await done(lambda: services.cancel_run(run=run, actor="ana", by_operator=False))
+    frames = await tab.until(does("place"))
+    assert "gone-by" in of(frames, "place")[-1]["html"]
+
+
+async def test_conversations_not_shown_are_counted(
+    tab: Socket, talk: Conversation, ana: User, stranger: User
+) -> None:
+    painted = int(timezone.now().timestamp() * 1000)
+
+    def others() -> None:
+        for owner in (ana, stranger):
+            conversations.begin(agent="echo", owner=owner, started_by=owner.username)
+
+    await done(others)
+    await tab.say(do="watch", topic="conversations", after=painted, ids=[talk.public_id])
+    (count,) = of(await tab.until(does("count")), "count")
+    assert (count["id"], count["text"]) == ("new-talks", "1 with news")
 
 
 async def test_text_of_the_live_run_is_shown_in_its_conversation(

@@ -16,6 +16,7 @@ from runs import bell, bulk
 from runs.models import BulkItem, BulkOutcome, BulkVerb, Phase, Run, RunStatus
 from tests import factories
 from tests.console import browser as browsers
+from tests.console import talking
 from tests.console.tabs import PHONE, WIDE, OpenTab, address, is_live
 from tests.factories import TOOL, Story
 
@@ -151,6 +152,7 @@ def a_bulk_action(ana: User, runs: Iterable[Run]) -> str:
 def pages(ana: User) -> dict[str, str]:
     runs = factories.every_status(ana)
     named = {name: address(run) for name, run in runs.items()}
+    talk, still = talking.lively(ana), talking.begun(ana, "pair")
     return {
         "overview": "/",
         "list": "/runs/",
@@ -159,6 +161,13 @@ def pages(ana: User) -> dict[str, str]:
         "all-done": "/runs/?view=stuck",
         "journal": named["running"] + "?view=journal",
         "related": named["running"] + "?view=related",
+        "as-conversation": named["failed"] + "?view=conversation",
+        "conversations": "/conversations/",
+        "no-conversation": "/conversations/?q=nothing-like-this",
+        "conversation": f"/conversations/{talk.public_id}/",
+        "conversation-form": f"/conversations/{still.public_id}/",
+        "playground": "/playground/?agent=echo",
+        "no-such-agent": "/playground/?agent=ech",
         "agents": "/agents/",
         "agent": "/agents/echo/",
         "agent-busy": "/agents/invoice-clerk/",

@@ -13,7 +13,7 @@ def test_every_run_can_be_looked_at(page: Client, ana: User) -> None:
     runs = factories.every_status(ana)
     assert page.get("/runs/").status_code == 200
     for run in runs.values():
-        for view in ("timeline", "journal", "related"):
+        for view in ("timeline", "conversation", "journal", "related"):
             answer = page.get(f"/runs/{run.public_id}/", {"view": view})
             assert answer.status_code == 200, (run.title, view)
             assert run.public_id in answer.content.decode()

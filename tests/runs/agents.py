@@ -46,3 +46,9 @@ async def bad_title(ctx: RunContext, value: object = None) -> object:
 async def pair(ctx: RunContext, left: str, right: str) -> str:
     """Take two texts, so that one alone belongs nowhere."""
     return left + right
+
+
+@agent(name="talkative", version="1")
+async def talkative(ctx: RunContext, message: str, loud: bool = False) -> str:
+    """Take a text, and how to say it."""
+    return message.upper() if loud else message
