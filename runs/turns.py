@@ -61,9 +61,10 @@ def lock(conversation_id: int) -> Conversation | None:
     return rows.filter(pk=conversation_id).first()
 
 
-def is_live(conversation: Conversation) -> bool:
-    """Whether a run of the conversation has not ended."""
-    return Run.objects.filter(conversation=conversation, finished_at__isnull=True).exists()
+def is_live(conversation: Conversation, *, besides: int | None = None) -> bool:
+    """Whether a run of the conversation, another one than ``besides``, has not ended."""
+    live = Run.objects.filter(conversation=conversation, finished_at__isnull=True)
+    return live.exclude(pk=besides or 0).exists()
 
 
 def take_turn(cursor: store.Cursor, conversation: Conversation) -> Run | None:

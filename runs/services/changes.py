@@ -33,8 +33,11 @@ def announce(moved: store.Moved) -> None:
 
 
 def reread(run: Run) -> Run:
-    """The run as it is now."""
-    return Run.objects.select_related("owner", "team").get(pk=run.pk)
+    """The run as it is now. Raises RunIsGone."""
+    found = Run.objects.select_related("owner", "team").filter(pk=run.pk).first()
+    if found is None:
+        raise store.RunIsGone
+    return found
 
 
 def encoded(value: object) -> Encoded:

@@ -71,7 +71,7 @@ def reopen(cursor: store.Cursor, *, run: Run, actor: str) -> store.Moved:
     """The same in the caller's transaction; what it returns is to be announced."""
     # Locks are taken in one order: see Note [One turn at a time].
     talk = turns.lock(run.conversation_id) if run.conversation_id else None
-    if talk is not None and turns.is_live(talk) and run.is_final:
+    if talk is not None and turns.is_live(talk, besides=run.pk):
         raise TurnTaken
     return store.reopen(cursor, run.pk, by=actor)
 

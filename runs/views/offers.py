@@ -71,7 +71,8 @@ def _for_final(drawn: RunDrawing, actor: Actor) -> list[Offer]:
     run = drawn.run
     again = f"{reverse('agent', args=[run.agent])}?like={run.public_id}"
     found = []
-    if run.status == RunStatus.FAILED:
+    # A child goes on with the run that started it, from whose page that is done.
+    if run.status == RunStatus.FAILED and run.parent_id is None:
         refused = _refusal(drawn, actor, Action.CONTROL)
         post = _at(drawn, "retry")
         found.append(Offer("Retry from failure", "R", posts=post, style="primary", refused=refused))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,9 @@ class Held:
     seq: int
     seen: int
     outcomes: set[str] = field(default_factory=set)
+    # Under which key the payment is asked for by now, and whether it failed for good.
+    pay: str = PAY
+    failed: bool = False
     open_intent: int = 0
     attempts: int = 0
     settled: set[int] = field(default_factory=set)
@@ -84,26 +88,28 @@ class Worker:
             signal_seq=read_int(row[6]),
         )  # fmt: skip
         held = Held(claim, 0, claim.signal_seq, cancelled=read_text(row[11]))
-        voids, intents = set(), set()
-        for line in self.say(statements.LOAD, [pgwire.int8s([run])]):
-            key, phase, n = read_text(line[1]), Phase(read_int(line[2])), read_int(line[3])
-            held.seq = max(held.seq, read_int(line[4]))
-            if phase is Phase.OUTCOME:
-                held.outcomes.add(key)
-            elif phase is Phase.INTENT:
-                intents.add(n)
-            elif phase is Phase.VOID:
-                voids.add(n)
-        held.attempts = max(intents, default=0)
-        if PAY not in held.outcomes:
-            held.open_intent = max(intents - voids, default=0)
+        lines = self.say(statements.LOAD, [pgwire.int8s([run])])
+        held.seq = max(read_int(line[4]) for line in lines)
+        held.outcomes = {read_text(line[1]) for line in lines if read_int(line[2]) == Phase.OUTCOME}
+        for line in lines:
+            if read_text(line[6]) == "run.reopened":
+                held.pay = json.loads(line[11] or b"{}")["again"].get(held.pay, held.pay)
+        self._load_payment(held, [line for line in lines if read_text(line[1]) == held.pay])
         for message in self.say(statements.INBOX, [pgwire.int8s([run])]):
-            name = read_text(message[2])
+            step, _, attempt = read_text(message[2]).removeprefix("settled:").rpartition(":")
             held.seen = max(held.seen, read_int(message[1]))
-            if name.startswith("settled:"):
-                held.settled.add(int(name.rpartition(":")[2]))
+            if step == held.pay:
+                held.settled.add(int(attempt))
         self.runs[run] = held
         return run
+
+    def _load_payment(self, held: Held, lines: list[tuple[Any, ...]]) -> None:
+        numbers = {(read_int(line[2]), read_int(line[3])) for line in lines}
+        tried = {phase: {n for kind, n in numbers if kind == phase} for phase in Phase}
+        held.failed = any(read_text(line[6]) == "step.failed" for line in lines)
+        held.attempts = max(tried[Phase.INTENT], default=0)
+        if held.pay not in held.outcomes:
+            held.open_intent = max(tried[Phase.INTENT] - tried[Phase.VOID], default=0)
 
     # -- writing
 
@@ -112,6 +118,8 @@ class Worker:
         held = self.runs[run]
         kind = "step.intended" if phase is Phase.INTENT else "step.completed"
         value = encode("done") if phase is Phase.OUTCOME else None
+        if "error" in meta:
+            kind, value = "step.failed", encode(meta["error"])
         entry = Entry(
             key, phase, kind, key.partition("#")[0], datetime.now(UTC), n=n, seq=held.next(),
             epoch=held.claim.epoch, value=value, meta=meta or None,
@@ -128,7 +136,7 @@ class Worker:
         n = held.attempts + 1
         deadline = datetime.now(UTC) + timedelta(hours=1)
         meta = {"worker": self.id, "deadline_at": deadline.isoformat()}
-        if not self.append(run, PAY, Phase.INTENT, n, **meta):
+        if not self.append(run, held.pay, Phase.INTENT, n, **meta):
             return False
         held.attempts = held.open_intent = held.acting = n
         return True
@@ -148,8 +156,10 @@ class Worker:
     def finish(self, run: int) -> bool:
         held = self.runs.pop(run)
         ending = Finished("succeeded", "completed", encode("done"))
-        if held.claim.epoch % 3 == 0:
-            ending = Finished("failed", "agent_error", error=encode({"message": "", "steps": []}))
+        if held.claim.epoch % 3 == 0 or held.failed:
+            steps = [held.pay] if held.failed else []
+            error = encode({"message": "", "steps": steps})
+            ending = Finished("failed", "tool_error" if steps else "agent_error", error=error)
         if held.cancelled:
             ending = Finished("cancelled", held.cancelled)
         closing = Closing(

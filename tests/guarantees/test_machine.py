@@ -25,7 +25,7 @@ from agentops.sdk.codec import NULL, encode
 from runs.engine import store
 from runs.engine.store import NewRun, Verdict
 from runs.models import Run, StopReason
-from tests.guarantees.fake import PAY, QUEUE, Worker
+from tests.guarantees.fake import QUEUE, Worker
 from tests.runs.fake_worker import connect
 
 FINAL = ("succeeded", "failed", "cancelled", "expired")
@@ -208,7 +208,7 @@ class Histories(RuleBasedStateMachine):
         worker, run = self._held(choice) or (None, 0)
         assert worker is not None
         held = worker.runs[run]
-        if PAY in held.outcomes or held.cancelled:
+        if held.pay in held.outcomes or held.cancelled:
             return
         if held.open_intent and not held.acting:
             self._settle_or_ask(worker, run)
@@ -218,9 +218,10 @@ class Histories(RuleBasedStateMachine):
     def _settle_or_ask(self, worker: Worker, run: int) -> None:
         held = worker.runs[run]
         if held.open_intent in held.settled:
-            worker.append(run, PAY, Phase.OUTCOME)
+            if worker.append(run, held.pay, Phase.OUTCOME):
+                held.open_intent = 0
         else:
-            worker.suspend(run, Suspended("operator", f"uncertain:{PAY}", None, held.seen))
+            worker.suspend(run, Suspended("operator", f"uncertain:{held.pay}", None, held.seen))
 
     @precondition(_believes)
     @rule(choice=pick)
@@ -238,11 +239,27 @@ class Histories(RuleBasedStateMachine):
         worker, run = self._held(choice) or (None, 0)
         assert worker is not None
         held = worker.runs[run]
-        if held.acted and not worker.append(run, PAY, Phase.OUTCOME):
-            name = f"settled:{PAY}:{held.acted}"
+        if held.acted and not worker.append(run, held.pay, Phase.OUTCOME):
+            name = f"settled:{held.pay}:{held.acted}"
             self._tell(run, name, name)
         elif held.acted:
-            held.acting = held.acted = 0
+            held.acting = held.acted = held.open_intent = 0
+
+    @precondition(_believes)
+    @rule(choice=pick)
+    def fail(self, choice: int) -> None:
+        """The tool refuses without having acted, for good; the run will fail with it."""
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        error = {"code": "tool_error", "message": "no"}
+        if (
+            held.acting
+            and not held.acted
+            and worker.append(run, held.pay, Phase.OUTCOME, error=error)
+        ):
+            held.acting = held.open_intent = 0
+            held.failed = True
 
     @precondition(_believes)
     @rule(choice=pick, why=st.sampled_from(["event", "timer", "given back"]))
@@ -281,15 +298,15 @@ class Histories(RuleBasedStateMachine):
     def _answer(self, run: int) -> None:
         """First whether the old attempt is over, then what the world says: see the model."""
         intents = self.db.execute(
-            "SELECT i.n, w.exited_at IS NOT NULL FROM journal i"
-            " LEFT JOIN worker w ON w.id = (i.meta->>'worker')::bigint"
-            " WHERE i.run_id = %s AND i.phase = 0 ORDER BY i.n DESC LIMIT 1",
+            "SELECT i.key, i.n FROM journal i WHERE i.run_id = %s AND i.phase = 0"
+            " ORDER BY i.seq DESC LIMIT 1",
             [run],
         ).fetchall()
         if not intents:
             return
         verdict = Verdict.HAPPENED if self.effects[run] else Verdict.DID_NOT_HAPPEN
-        said = store.Settlement(PAY, verdict, "test", encode("done"), attempt=intents[0][0])
+        key, attempt = intents[0]
+        said = store.Settlement(key, verdict, "test", encode("done"), attempt=attempt)
         refusals = (store.InQuarantine, store.NotUncertain, store.RunIsBusy, store.RunIsFinal)
         with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
             store.settle(cursor, run, said, grace_seconds=5)

@@ -96,7 +96,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "message and counter are two transactions": Mutant(_wakeups(one_transaction=False), STUCK),
     "cancel acts on what it read before": Mutant(
-        _endings(cancel_locks=False), "the run sleeps although it was asked to stop"
+        _endings(cancel_locks=False), "the run ended twice"
     ),
     "cancel writes into a running run": Mutant(
         _endings(owner_writes_alone=False), "numbers of the journal are missing or given twice"
@@ -104,6 +104,16 @@ MUTANTS: dict[str, Mutant] = {
     "finish is not fenced": Mutant(_endings(finish_is_fenced=False), "the run ended twice"),
     "finish is two transactions": Mutant(
         _endings(finish_is_one_transaction=False), "status and journal disagree about the end"
+    ),
+    "a retry acts on what it read before": Mutant(
+        _endings(reopen_locks=False), "a run that did not fail was reopened"
+    ),
+    "a retry does not say so in the journal": Mutant(
+        _endings(reopen_is_told=False), "status and journal disagree about the end"
+    ),
+    "a retry keeps the wish to stop": Mutant(
+        _endings(reopen_forgets_wishes=False),
+        "a wish from before the failure stops the run that goes on",
     ),
     "a run asked to stop may go to sleep": Mutant(
         _endings(suspend_heeds_cancel=False), "the run sleeps although it was asked to stop"

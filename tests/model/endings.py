@@ -1,7 +1,8 @@
-"""A run that may be finished, cancelled and taken over at once: does it end once, in order?
+"""A run that may be finished, cancelled, taken over and retried at once: does it end in order?
 
 Rows of the journal are numbered by the worker that owns the run, in its memory, and by a service
-under the row's lock while nobody owns it.
+under the row's lock while nobody owns it. A run that failed may be reopened, in so many words: then
+it has not ended.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 STEPS = 2
-FINAL = ("succeeded", "cancelled")
+FINAL = ("succeeded", "cancelled", "failed")
+REOPENED = "reopened"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Rules:
     finish_is_one_transaction: bool = True
     # A run that was asked to stop may not go to sleep.
     suspend_heeds_cancel: bool = True
+    # Retrying a failure looks at the run under its lock. Otherwise it acts on what it read before.
+    reopen_locks: bool = True
+    # It says so in the journal, after the failure.
+    reopen_is_told: bool = True
+    # What was asked of the run before it failed is void.
+    reopen_forgets_wishes: bool = True
 
 
 class Worker(NamedTuple):
@@ -40,7 +48,11 @@ class State(NamedTuple):
     disturbances: int
     naps: int = 1
     cancels: int = 1
+    failures: int = 1
+    reopenings: int = 2
     cancel_read: str = ""  # The status a cancel without a lock has read.
+    reopen_read: bool = False  # Somebody without a lock has read that it failed.
+    kept_wish: bool = False  # A wish to stop outlived the failure.
     status: str = "queued"
     epoch: int = 0
     asked_to_stop: bool = False
@@ -90,21 +102,27 @@ class Endings:
 
     def broken(self, state: State) -> str:
         kinds = [kind for _, kind in state.rows]
-        endings = [kind for kind in kinds if kind in FINAL]
+        if any(kinds[n - 1 : n] != ["failed"] for n, kind in enumerate(kinds) if kind == REOPENED):
+            return "a run that did not fail was reopened"
+        life = kinds[len(kinds) - kinds[::-1].index(REOPENED) :] if REOPENED in kinds else kinds
+        endings = [kind for kind in life if kind in FINAL]
         if len(endings) > 1:
             return f"the run ended twice: {' and '.join(endings)}"
         if [seq for seq, _ in state.rows] != list(range(1, len(kinds) + 1)):
             return "numbers of the journal are missing or given twice"
-        if endings and kinds[-1] not in FINAL:
+        if endings and life[-1] not in FINAL:
             return "the journal goes on after the end"
         if bool(endings) != (state.status in FINAL) or (endings and endings[0] != state.status):
             return "status and journal disagree about the end"
         if state.status == "waiting" and state.asked_to_stop:
             return "the run sleeps although it was asked to stop"
+        if state.kept_wish:
+            return "a wish from before the failure stops the run that goes on"
         return ""
 
     def moves(self, state: State) -> Moves:
         yield from self._cancelling(state)
+        yield from self._reopening(state)
         if state.status == "waiting":
             yield "its time comes", state._replace(status="queued")
         if state.status == "running" and state.disturbances:
@@ -138,6 +156,22 @@ class Endings:
             return asked if self.rules.owner_writes_alone else asked.append(state.last + 1, "asked")
         return state.end(state.last + 1, "cancelled")
 
+    def _reopening(self, state: State) -> Moves:
+        if state.reopen_read:
+            yield "the retry is carried out", self._reopen(state._replace(reopen_read=False))
+        if state.status == "failed" and state.reopenings:
+            asked = state._replace(reopenings=state.reopenings - 1)
+            yield "somebody retries the failure", self._reopen(asked)
+            if not self.rules.reopen_locks:
+                yield "a retry reads the run", asked._replace(reopen_read=True)
+
+    def _reopen(self, state: State) -> State:
+        kept = state.asked_to_stop and not self.rules.reopen_forgets_wishes
+        opened = state._replace(
+            status="queued", epoch=state.epoch + 1, asked_to_stop=kept, kept_wish=kept
+        )
+        return opened.append(state.last + 1, REOPENED) if self.rules.reopen_is_told else opened
+
     # The worker
 
     def _at_idle(self, state: State, place: int, worker: Worker) -> Moves:
@@ -156,6 +190,9 @@ class Endings:
             yield "records a step", self._step(state, place, worker)
         if state.naps and 0 < state.steps < STEPS:
             yield "suspends", self._suspend(state, place, worker)
+        if state.failures and state.steps < STEPS:
+            failing = state._replace(failures=state.failures - 1)
+            yield "fails", self._finish(failing, place, worker, "failed")
         if state.steps >= STEPS:
             yield "finishes the run", self._finish(state, place, worker, "succeeded")
 
@@ -182,6 +219,9 @@ class Endings:
 
     def _at_closing_succeeded(self, state: State, place: int, worker: Worker) -> Moves:
         yield "sets the status", state._replace(status="succeeded").put(place, Worker())
+
+    def _at_closing_failed(self, state: State, place: int, worker: Worker) -> Moves:
+        yield "gives the run up", state._replace(status="failed").put(place, Worker())
 
     def _at_closing_cancelled(self, state: State, place: int, worker: Worker) -> Moves:
         yield "sets the status", state._replace(status="cancelled").put(place, Worker())

@@ -118,6 +118,21 @@ class FakeWorker:
         run.refresh_from_db()
         return run
 
+    def fails(self, run: Run, message: str = "no") -> Run:
+        """Ends the run as one whose own code raised."""
+        self.appends(run, "@run.failed", Phase.NOTE, n=run.epoch, kind="run.failed")
+        Run.objects.filter(pk=run.pk).update(
+            status=RunStatus.FAILED,
+            stop_reason="agent_error",
+            worker=None,
+            finished_at=timezone.now(),
+        )
+        error = {"code": "agent_error", "message": message, "steps": []}
+        run.payload.error_codec, run.payload.error = 0, json.dumps(error).encode()
+        run.payload.save()
+        run.refresh_from_db()
+        return run
+
     def spawns(self, parent: Run, key: str, **fields: Any) -> Run:
         from runs import services
 

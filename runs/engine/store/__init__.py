@@ -18,7 +18,7 @@ from runs.engine.store.ending import (
 )
 from runs.engine.store.forking import NoSuchEvent, fork, input_of
 from runs.engine.store.leases import GRACE_SECONDS, Reclaimed, mark_dead, reclaim
-from runs.engine.store.locking import Held, lock
+from runs.engine.store.locking import Held, RunIsGone, lock
 from runs.engine.store.overdue import due, expired, orphans, untold
 from runs.engine.store.parking import (
     NeedsOperator,
@@ -69,6 +69,7 @@ __all__ = [
     "Reclaimed",
     "RunIsBusy",
     "RunIsFinal",
+    "RunIsGone",
     "Settlement",
     "Verdict",
     "cancel",

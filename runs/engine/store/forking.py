@@ -7,6 +7,7 @@ import json
 from agentops.sdk.codec import Encoded
 from agentops.sdk.errors import AgentopsError
 from runs.engine.store.ending import Hint
+from runs.engine.store.locking import RunIsGone
 from runs.engine.store.sql import Cursor
 from runs.engine.store.starting import NewRun, start
 from runs.models import Run
@@ -79,10 +80,12 @@ def _hint(cursor: Cursor) -> Hint:
 
 
 def input_of(cursor: Cursor, run_id: int) -> tuple[Encoded, bytes]:
-    """The stored input of a run, and its digest."""
+    """The stored input of a run, and its digest. Raises RunIsGone."""
     cursor.execute(
         "SELECT input_codec, input, input_digest FROM run_payload WHERE run_id = %(run)s",
         {"run": run_id},
     )
-    rows = cursor.fetchall()
-    return Encoded(rows[0][0], bytes(rows[0][1])), bytes(rows[0][2])
+    row = cursor.fetchone()
+    if row is None:
+        raise RunIsGone
+    return Encoded(row[0], bytes(row[1])), bytes(row[2])

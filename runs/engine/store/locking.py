@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentops.sdk.errors import AgentopsError
 from runs.engine.store.sql import Cursor
 from runs.models import RunStatus, WaitingFor
+
+
+class RunIsGone(AgentopsError):
+    """This run is no longer there: it was old enough to be forgotten."""
+
+    code = "not_found"
 
 
 @dataclass(frozen=True)
@@ -46,3 +53,16 @@ def lock(cursor: Cursor, ids: Iterable[int]) -> dict[int, Held]:
     """
     cursor.execute(_LOCK, {"ids": sorted(set(ids))})
     return {row[0]: Held(*row) for row in cursor.fetchall()}
+
+
+def lock_one(cursor: Cursor, run_id: int) -> Held:
+    """Lock one run. Raises RunIsGone."""
+    return lock_with(cursor, run_id, ())[run_id]
+
+
+def lock_with(cursor: Cursor, run_id: int, others: Iterable[int]) -> dict[int, Held]:
+    """Lock a run and those of the others that exist. Raises RunIsGone."""
+    held = lock(cursor, {run_id, *others})
+    if run_id not in held:
+        raise RunIsGone
+    return held

@@ -6,7 +6,7 @@ import json
 
 from agentops.sdk.errors import AgentopsError
 from runs.engine.store.ending import Hint, Moved
-from runs.engine.store.locking import Held, lock
+from runs.engine.store.locking import Held, lock_one
 from runs.engine.store.sql import NEXT_SEQ, Cursor
 from runs.models import RunStatus, WaitingFor
 
@@ -97,7 +97,7 @@ def pause(cursor: Cursor, run_id: int, *, by: str) -> Moved:
     What no worker holds waits at once. A worker gives the run back at the next step boundary, and
     a run that is parked for another reason waits once that is settled.
     """
-    held = lock(cursor, [run_id])[run_id]
+    held = lock_one(cursor, run_id)
     if held.is_final or held.pause_by:
         return Moved()
     if held.is_parked or held.status == RunStatus.RUNNING:
@@ -114,7 +114,7 @@ def resume(cursor: Cursor, run_id: int, *, by: str, paused_only: bool = False) -
     ``paused_only``: not one that is parked for a reason an operator has to look at. Raises
     RunIsFinal, NotParked, NeedsOperator or NeedsSettlement.
     """
-    held = lock(cursor, [run_id])[run_id]
+    held = lock_one(cursor, run_id)
     if held.is_final:
         raise RunIsFinal
     if not held.is_parked and not held.pause_by:
@@ -147,7 +147,7 @@ def retry_now(cursor: Cursor, run_id: int, *, by: str) -> Moved:
 
     Raises RunIsFinal, RunIsBusy or NothingToRetry.
     """
-    held = lock(cursor, [run_id])[run_id]
+    held = lock_one(cursor, run_id)
     if held.is_final:
         raise RunIsFinal
     if held.status == RunStatus.RUNNING:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 from agentops.sdk.codec import BLOB, decode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
+from runs.engine.store.arrivals import tell_parents
 from runs.engine.store.ending import Moved
-from runs.engine.store.locking import Held, lock
+from runs.engine.store.locking import Held, lock_with
 from runs.engine.store.sql import NEXT_SEQ, Cursor
 from runs.models import RunStatus
 
@@ -93,15 +94,41 @@ UPDATE inbox i SET name = 'void:' || i.name, dedup_key = 'void:' || i.n || ':' |
 def reopen(cursor: Cursor, run_id: int, *, by: str) -> Moved:
     """Let a failed run go on from its failing step, and so the failed runs it waited for.
 
-    Working time begins anew. Raises NotFailed or NotRetriable; then nothing changes.
+    Working time begins anew. It is told of the runs it started that ended meanwhile. Raises
+    RunIsGone, NotFailed or NotRetriable; then nothing changes.
     """
     # The family is locked as a whole before it is read: lowest id first, like everywhere.
-    held = lock(cursor, {run_id, *_below(cursor, run_id)})
+    held = lock_with(cursor, run_id, _below(cursor, run_id))
     plan = list(_plan(cursor, held, held[run_id]))
+    _refuse_children(cursor, held[run_id])
     moved = Moved()
     for work in plan:
         moved.add(_reopen(cursor, held[work.run_id], work, by))
+        moved.queues |= tell_parents(cursor, _children(cursor, work.run_id))
     return moved
+
+
+_PARENT = "SELECT public_id FROM run WHERE id = %(parent)s"
+
+
+def _refuse_children(cursor: Cursor, run: Held) -> None:
+    """A child does not go on alone: its parent has heard of its end and drawn its conclusions."""
+    if run.parent_id is None:
+        return
+    cursor.execute(_PARENT, {"parent": run.parent_id})
+    row = cursor.fetchone()
+    parent = row[0] if row else "another run"
+    raise NotRetriable(
+        f"Run {run.public_id} was started by {parent}, which has heard of its failure. Retry "
+        f"{parent} if it failed because of this, or run this one again on its own."
+    )
+
+
+def _children(cursor: Cursor, run_id: int) -> list[int]:
+    cursor.execute(
+        "SELECT id FROM run WHERE parent_id = %(run)s AND finished_at IS NOT NULL", {"run": run_id}
+    )
+    return [child for (child,) in cursor.fetchall()]
 
 
 _BELOW = """

@@ -11,7 +11,7 @@ from agentops.execution.records import error_record
 from agentops.sdk.codec import Encoded, encode
 from agentops.sdk.errors import AgentopsError, OutcomeUnknown
 from runs.engine.store.ending import Ending, Hint, Moved, end, parents_of
-from runs.engine.store.locking import Held, lock
+from runs.engine.store.locking import Held, lock_with
 from runs.engine.store.parking import UNCERTAIN, RunIsBusy, RunIsFinal, requeue
 from runs.engine.store.sql import NEXT_SEQ, OPEN_INTENT, Cursor
 from runs.models import Phase, RunStatus, StopReason
@@ -111,7 +111,7 @@ def settle(cursor: Cursor, run_id: int, said: Settlement, *, grace_seconds: floa
 
 
 def _lock_with_parent(cursor: Cursor, run_id: int) -> Held:
-    held = lock(cursor, {run_id} | parents_of(cursor, [run_id]))[run_id]
+    held = lock_with(cursor, run_id, parents_of(cursor, [run_id]))[run_id]
     if held.is_final:
         raise RunIsFinal
     if held.status == RunStatus.RUNNING:

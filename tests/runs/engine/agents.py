@@ -251,3 +251,10 @@ async def stumbles(ctx: RunContext) -> str:
     if "own" in BROKEN:
         raise RuntimeError("a bug")
     return made
+
+
+@agent(name="siblings")
+async def siblings(ctx: RunContext) -> object:
+    child = await ctx.spawn(listens, {})
+    await _act(ctx, "b")
+    return await child.result()

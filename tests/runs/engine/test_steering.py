@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.db.models.functions import Now
 
 from agentops.sdk.codec import decode
 from runs import services
@@ -158,6 +161,69 @@ def test_a_run_that_failed_with_its_child_goes_on_with_its_child(host: Host) -> 
     assert run.children.count() == 1
     names = Inbox.objects.filter(run=run).order_by("n").values_list("name", flat=True)
     assert [name.startswith("void:") for name in names] == [True, False]
+
+
+def test_a_child_does_not_go_on_without_who_started_it(host: Host) -> None:
+    agents.BROKEN.add("b")
+    run = ended(start("family"))
+    child = run.children.get()
+    before = kinds(child)
+
+    with pytest.raises(store.NotRetriable, match=run.public_id):
+        services.retry_failure(run=child, actor="ana")
+    child.refresh_from_db()
+    assert (child.status, kinds(child)) == ("failed", before)
+
+
+def test_a_child_that_ended_while_its_parent_had_failed_is_heard_of(host: Host) -> None:
+    agents.BROKEN.add("b")
+    run = ended(start("siblings"))
+    assert (run.status, agents.CALLS) == ("failed", ["b"])
+    other = run.children.get(agent="listens")
+    services.signal_run(run=other, name="go", payload="heard", sender="x")
+    assert ended(other).status == "succeeded"
+    assert not Inbox.objects.filter(run=run, name__startswith="child:").exists()
+    agents.BROKEN.clear()
+    services.retry_failure(run=run, actor="ana")
+
+    assert Inbox.objects.filter(run=run, dedup_key=f"child:{other.public_id}").count() == 1
+    assert output(ended(run)) == ["heard"]
+
+
+def test_what_was_wished_before_the_failure_is_void(host: Host) -> None:
+    agents.BROKEN.add("b")
+    run = ended(start("chain"))
+    wished = {"pause_by": "ana", "cancel_reason": "killed", "cancel_requested_at": Now()}
+    Run.objects.filter(pk=run.pk).update(**wished)
+    agents.BROKEN.clear()
+    services.retry_failure(run=run, actor="ana")
+
+    assert output(ended(run)) == "abc"
+
+
+def test_a_run_that_goes_on_is_not_forgotten(host: Host) -> None:
+    agents.BROKEN.add("b")
+    run = ended(start("chain-and-listens"))
+    Run.objects.filter(pk=run.pk).update(finished_at=Now() - timedelta(days=100))
+    agents.BROKEN.clear()
+    services.retry_failure(run=run, actor="ana")
+    with connection.cursor() as cursor:
+        assert store.forget_runs(cursor, days=30) == []
+
+    stands_at(run, "waiting", "event")
+    assert RunPayload.objects.get(run=run).error is None
+
+
+def test_a_run_that_was_forgotten_meanwhile_is_not_found(host: Host) -> None:
+    agents.BROKEN.add("b")
+    run = ended(start("chain"))
+    Run.objects.filter(pk=run.pk).update(finished_at=Now() - timedelta(days=100))
+    with connection.cursor() as cursor:
+        assert store.forget_runs(cursor, days=30) == [run.public_id]
+    wishes = (services.retry_failure, services.retry_now, services.pause_run, services.resume_run)
+    for wish in wishes:
+        with pytest.raises(store.RunIsGone):
+            wish(run=run, actor="ana")
 
 
 def test_an_error_of_the_agents_own_code_is_met_again_with_all_steps_kept(host: Host) -> None:
