@@ -306,7 +306,7 @@ REST_FRAMEWORK = {
         "agentops.api.authentication.TokenAuthentication",
         "agentops.api.authentication.ConsoleSession",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["agentops.api.permissions.SignedIn"],
     "DEFAULT_SCHEMA_CLASS": "agentops.api.schema.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["agentops.api.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["agentops.api.parsers.JSONParser"],
@@ -329,7 +329,7 @@ CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "traceparent",
     "x-request-id",
 ]  # fmt: skip
-CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-Id", "traceparent"]
+CORS_EXPOSE_HEADERS = ["Location", "Retry-After", "X-Request-Id", "traceparent"]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Agent operations",
     "DESCRIPTION": "Start runs of agents, follow them, and say what people know.",

@@ -31,12 +31,15 @@ def list_runs(
     metadata: Mapping[str, str] = NOTHING,
     external_id: str = "",
     waiting_for: str = "",
+    conversation: str = "",
+    parent: str = "",
     created_at__gte: datetime | None = None,
     created_at__lte: datetime | None = None,
 ) -> QuerySet[Run]:
     """The runs ``viewer`` may see, newest first; a filter that is not given lets all through.
 
-    ``owner`` and ``team`` are names. Several tags or pairs of metadata are all wanted.
+    ``owner`` and ``team`` are names, ``conversation`` and ``parent`` ids. Several tags or pairs of
+    metadata are all wanted.
     """
     wanted = {
         "status": status,
@@ -48,12 +51,19 @@ def list_runs(
         "metadata__contains": dict(metadata),
         "external_id": external_id,
         "waiting_for": waiting_for,
+        "conversation__public_id": conversation,
+        "parent__public_id": parent,
         "created_at__gte": created_at__gte,
         "created_at__lte": created_at__lte,
     }
     runs = visible_to(viewer, Run.objects.select_related("owner", "team"))
     chosen = runs.filter(**{name: value for name, value in wanted.items() if value})
     return chosen.order_by("-created_at", "-id")
+
+
+def with_names(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """The same runs, read together with what they name: whom a list of them shows."""
+    return runs.select_related("owner", "team", "parent", "forked_from", "conversation")
 
 
 def get_run(*, public_id: str, viewer: Actor, action: Action = Action.VIEW) -> Run:

@@ -25,6 +25,7 @@ from agentops.accounts.models import ApiToken, Delegation, User
 
 _SCHEMES = (b"bearer", b"token")
 ON_BEHALF_OF = "X-On-Behalf-Of"
+_NO_MATCH = "That name and password do not match."
 _NOT_A_SERVICE = f"{ON_BEHALF_OF} is for service accounts with a token of their own."
 
 
@@ -61,13 +62,15 @@ class Password(BasicAuthentication):
         self, userid: str, password: str, request: Any = None
     ) -> tuple[User, None]:
         inner = request._request
+        if "\0" in userid:
+            raise AuthenticationFailed(_NO_MATCH)
         user = authenticate(request=inner, username=userid, password=password)
         if getattr(inner, "axes_locked_out", False):
             # We answer in our own form; the middleware would answer with a page.
             inner.axes_locked_out = False
             raise Throttled(wait=settings.AXES_COOLOFF_TIME * 3600)
         if not isinstance(user, User) or user.is_service:
-            raise AuthenticationFailed("That name and password do not match.")
+            raise AuthenticationFailed(_NO_MATCH)
         self.check(user)
         return user, None
 

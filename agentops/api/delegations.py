@@ -18,16 +18,14 @@ from agentops.accounts.models import Delegation, User
 from agentops.api.authentication import ConsoleSession, Password
 from agentops.api.tokens import NEVER_KEPT, key_of
 from runs.api.base import checked
-from runs.serializers import BodySerializer
+from runs.serializers import BodySerializer, Number
 
 
 class NewDelegationSerializer(BodySerializer):
     """Who shall act, and for how long."""
 
     service = serializers.CharField(max_length=150, help_text="Name of a service account.")
-    days = serializers.FloatField(
-        min_value=1 / 1440, max_value=delegations.LONGEST_DAYS, default=30
-    )
+    days = Number(min_value=1 / 1440, max_value=delegations.LONGEST_DAYS, default=30)
 
 
 class DelegationSerializer(serializers.ModelSerializer[Delegation]):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentops.sdk.errors import AgentopsError
+
+_SIZE = re.compile(r"[0-9]{1,4}")
 
 
 class InvalidCursor(AgentopsError):
@@ -27,6 +30,22 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 200
     ordering = ("-created_at", "-id")
+
+    def get_page_size(self, request: Request) -> int:
+        asked = request.query_params.get(self.page_size_query_param)
+        if asked is None:
+            return self.page_size
+        if not _SIZE.fullmatch(asked) or not 1 <= int(asked) <= self.max_page_size:
+            said = f"Ask for 1 to {self.max_page_size} at a time."
+            raise ValidationError({self.page_size_query_param: [said]})
+        return int(asked)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in told:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] |= {"minimum": 1, "maximum": self.max_page_size}
+        return told
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:

@@ -27,7 +27,7 @@ from agentops.api.authentication import (
     TokenAuthentication,
 )
 from runs.api.base import checked, idempotency_key
-from runs.serializers import BodySerializer
+from runs.serializers import BodySerializer, Number
 from runs.services import LONGEST_KEY
 
 USUAL_DAYS = 90
@@ -44,7 +44,7 @@ class NewTokenSerializer(BodySerializer):
         allow_empty=False,
         max_length=len(Scope),
     )
-    days = serializers.FloatField(
+    days = Number(
         min_value=1 / 1440,
         max_value=LONGEST_DAYS,
         default=USUAL_DAYS,

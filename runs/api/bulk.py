@@ -20,6 +20,7 @@ from runs.api.bulk_serializers import (
     BulkStartSerializer,
 )
 from runs.models import BulkVerb, Run
+from runs.serializers import PageQuerySerializer
 
 
 class BulkList(RunView):
@@ -36,6 +37,7 @@ class BulkList(RunView):
     )
     def get(self, request: Request) -> Response:
         """List bulk actions, newest first."""
+        checked(PageQuerySerializer, request.query_params)
         paginator = self.pagination_class()
         page = paginator.paginate_queryset(bulk.visible(viewer=self.caller), request, view=self)
         shown = BulkActionSerializer(page, many=True).data

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from runs.api.filter_serializers import SearchSerializer
 from runs.bulk import counts
 from runs.models import BulkAction, BulkItem, BulkOutcome, BulkVerb
-from runs.serializers import BodySerializer
+from runs.serializers import BodySerializer, QuerySerializer
 from runs.services import LONGEST_TITLE
 
 MOST_NAMED = 1000
@@ -87,7 +87,7 @@ class BulkItemSerializer(serializers.ModelSerializer[BulkItem]):
         read_only_fields = fields
 
 
-class BulkItemQuerySerializer(serializers.Serializer[Any]):
+class BulkItemQuerySerializer(QuerySerializer):
     """Which runs of a bulk action."""
 
     outcome = serializers.ChoiceField(BulkOutcome.choices, required=False)

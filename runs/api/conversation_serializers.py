@@ -9,7 +9,7 @@ from rest_framework import serializers
 from runs.conversations import OnConflict
 from runs.dialogue import WAITING
 from runs.models import Conversation, RunStatus
-from runs.serializers import AnyValue, BodySerializer
+from runs.serializers import AnyValue, BodySerializer, QuerySerializer
 from runs.services import LONGEST_TITLE
 
 _STATUSES = [
@@ -44,8 +44,10 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
         return row.live_status or "idle"
 
 
-class ConversationQuerySerializer(serializers.Serializer[Any]):
+class ConversationQuerySerializer(QuerySerializer):
     """Filters of the list of conversations."""
+
+    pages = True
 
     agent = serializers.CharField(required=False, max_length=200)
     busy = serializers.BooleanField(
@@ -96,7 +98,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField(source="at")
 
 
-class MessageQuerySerializer(serializers.Serializer[Any]):
+class MessageQuerySerializer(QuerySerializer):
     """Which messages."""
 
     after = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)

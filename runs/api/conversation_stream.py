@@ -29,6 +29,7 @@ from runs.api.events import (
     HEARTBEAT_SECONDS,
     NOTHING_NEW,
     Indifferent,
+    Stream,
     gap,
     message,
     told_text,
@@ -38,7 +39,7 @@ from runs.dialogue import Said
 from runs.live.following import News, follow
 from runs.live.hub import hub
 from runs.models import Conversation
-from runs.serializers import EventSerializer
+from runs.serializers import EventSerializer, QuerySerializer
 from runs.timeline import Line
 
 # How long a turn nobody told of may stay unnoticed.
@@ -71,7 +72,7 @@ class Place:
         return f"{self.turn}.{self.seq}"
 
 
-class ConversationStreamQuery(serializers.Serializer[Any]):
+class ConversationStreamQuery(QuerySerializer):
     """Where a stream begins, and whether it ends."""
 
     after = serializers.RegexField(
@@ -86,7 +87,7 @@ class ConversationStreamQuery(serializers.Serializer[Any]):
     )
 
 
-class ConversationStream(ConversationView):
+class ConversationStream(Stream, ConversationView):
     """Everything that happens in a conversation."""
 
     content_negotiation_class = Indifferent

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import close_old_connections
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from agentops.accounts.access import Action
-from runs import queries
+from runs import queries, reading
 from runs.api.base import RunView, checked
 from runs.api.guarding import guarded
 from runs.live.following import follow
@@ -78,7 +78,17 @@ class Indifferent(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class EventStream(RunView):
+class Stream:
+    """A view whose GET goes on and on; HEAD asks only whether it would begin."""
+
+    def head(self, request: Request, public_id: str) -> HttpResponse:
+        """Say that there is a stream, to who may follow it."""
+        answer: StreamingHttpResponse = self.get(request, public_id)  # type: ignore[attr-defined]
+        answer.close()
+        return HttpResponse(content_type=answer["Content-Type"])
+
+
+class EventStream(Stream, RunView):
     """The journal of a run, as it is written."""
 
     content_negotiation_class = Indifferent
@@ -102,7 +112,7 @@ class EventStream(RunView):
     def get(self, request: Request, public_id: str) -> StreamingHttpResponse:
         """Follow a run: first what is there after a number, then what happens."""
         run = self.run_for(Action.VIEW, public_id)
-        after = _begin_after(request)
+        after = min(_begin_after(request), reading.last_seq(run.pk))
         is_over = run.is_final and not queries.events(run=run, after=after, limit=1)
         # From here on the stream lives on the hub; it must not sit on a connection for hours.
         close_old_connections()

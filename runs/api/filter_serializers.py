@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from runs.labels import LONGEST_KEY, LONGEST_LABEL, LONGEST_LABEL_VALUE, MOST_LABELS
 from runs.models import RunStatus, StopReason, WaitingFor
-from runs.serializers import BodySerializer
+from runs.serializers import BodySerializer, QuerySerializer
 
 
 class FilterSerializer(serializers.Serializer[Any]):
@@ -27,12 +27,20 @@ class FilterSerializer(serializers.Serializer[Any]):
         help_text="Runs that have them all; in an address once per tag.",
     )
     external_id = serializers.CharField(required=False, max_length=LONGEST_KEY)
+    conversation = serializers.CharField(
+        required=False, max_length=40, help_text="Runs that are turns of this conversation."
+    )
+    parent = serializers.CharField(  # type: ignore[assignment] # the field, not DRF's attribute
+        required=False, max_length=40, help_text="Runs that this run started."
+    )
     created_at__gte = serializers.DateTimeField(required=False)
     created_at__lte = serializers.DateTimeField(required=False)
 
 
-class RunQuerySerializer(FilterSerializer):
+class RunQuerySerializer(QuerySerializer, FilterSerializer):
     """Filters of the run list, as they stand in an address."""
+
+    pages = True
 
     metadata = serializers.ListField(
         child=serializers.RegexField(

@@ -28,6 +28,7 @@ from runs.api.base import (
 from runs.api.filter_serializers import RunQuerySerializer, SearchSerializer
 from runs.serializers import (
     AgentListSerializer,
+    AgentSerializer,
     BatchSerializer,
     RunDetailSerializer,
     RunItemsSerializer,
@@ -45,6 +46,15 @@ class AgentList(RunView):
     def get(self, request: Request) -> Response:
         """List the agents with the schemas of their inputs."""
         return Response(AgentListSerializer({"items": catalog().agents()}).data)
+
+
+class AgentDetail(RunView):
+    """One agent."""
+
+    @extend_schema(operation_id="agents_read", responses=AgentSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """Read an agent with the schema of its input. Of one nobody knows, the nearest names."""
+        return Response(AgentSerializer(catalog().agent(name)).data)
 
 
 class RunList(RunView):
@@ -67,9 +77,7 @@ class RunList(RunView):
         filters = checked(RunQuerySerializer, request.query_params)
         runs = queries.list_runs(viewer=self.caller, **filters)
         paginator = self.pagination_class()
-        page = paginator.paginate_queryset(
-            runs.select_related("parent", "forked_from"), request, view=self
-        )
+        page = paginator.paginate_queryset(queries.with_names(runs), request, view=self)
         answer: Response = paginator.get_paginated_response(RunSerializer(page, many=True).data)
         return answer
 
@@ -116,9 +124,7 @@ class SearchRuns(RunView):
         filters = checked(SearchSerializer, request.data)
         paginator = self.pagination_class()
         runs = queries.list_runs(viewer=self.caller, **filters)
-        page = paginator.paginate_queryset(
-            runs.select_related("parent", "forked_from"), request, view=self
-        )
+        page = paginator.paginate_queryset(queries.with_names(runs), request, view=self)
         answer: Response = paginator.get_paginated_response(RunSerializer(page, many=True).data)
         return answer
 
@@ -182,10 +188,10 @@ class StartAndWait(RunView):
             traceparent=traceparent(request),
             **wanted,
         )
-        ended = waiting.until_ended(started.run.pk, seconds=seconds)
+        waiting.until_ended(started.run.pk, seconds=seconds)
         run = self.run_for(Action.VIEW, started.run.public_id)
         shown_now = {**shown(run), **vars(queries.payload(run=run))}
-        if ended:
+        if run.is_final:
             return Response(shown_now)
         place = reverse("api:api-run", args=[run.public_id])
         return Response(

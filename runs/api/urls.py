@@ -18,6 +18,7 @@ from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
 from runs.api.runs import (
+    AgentDetail,
     AgentList,
     RunDetail,
     RunList,
@@ -29,6 +30,7 @@ from runs.api.steps import SettleStep, StepDetail, StepList
 
 urlpatterns = [
     path("agents", AgentList.as_view(), name="api-agents"),
+    path("agents/<str:name>", AgentDetail.as_view(), name="api-agent"),
     path("conversations", ConversationList.as_view(), name="api-conversations"),
     path("conversations/<str:public_id>", ConversationDetail.as_view(), name="api-conversation"),
     path(

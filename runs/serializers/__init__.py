@@ -8,6 +8,9 @@ from runs.serializers.base import (
     AnyValue,
     BodySerializer,
     ChoiceOrNone,
+    Number,
+    PageQuerySerializer,
+    QuerySerializer,
 )
 from runs.serializers.journal import (
     AttemptSerializer,
@@ -54,6 +57,9 @@ __all__ = [
     "EventQuerySerializer",
     "EventSerializer",
     "ForkSerializer",
+    "Number",
+    "PageQuerySerializer",
+    "QuerySerializer",
     "ReplaySerializer",
     "RetrySerializer",
     "RunDetailSerializer",

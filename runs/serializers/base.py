@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,39 @@ class BodySerializer(serializers.Serializer[Any]):
                 {name: [f"There is no such field; known are {known}."] for name in sorted(unknown)}
             )
         return super().to_internal_value(data)
+
+
+class QuerySerializer(serializers.Serializer[Any]):
+    """What an address says after its question mark. A name nobody knows is refused here too.
+
+    Else a mistyped filter would let everything through. ``pages``: it is a list with cursors.
+    """
+
+    pages = False
+
+    def to_internal_value(self, data: Any) -> Any:
+        known = [*self.fields, *(("cursor", "limit") if self.pages else ())]
+        unknown = sorted(set(data) - set(known))
+        if unknown:
+            said = f"There is no such parameter; known are {', '.join(known)}."
+            raise serializers.ValidationError({name: [said] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class PageQuerySerializer(QuerySerializer):
+    """The address of a list without filters."""
+
+    pages = True
+
+
+class Number(serializers.FloatField):
+    """A number, and a finite one."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value: float = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
 
 
 @extend_schema_field({})

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.models import Journal
-from runs.serializers.base import AnyValue
+from runs.serializers.base import AnyValue, QuerySerializer
 from runs.steps import StepStatus
 from runs.timeline import Attempt, Line
 
@@ -38,7 +38,7 @@ class EventSerializer(serializers.Serializer[Any]):
         return dict(row.meta or {})
 
 
-class EventQuerySerializer(serializers.Serializer[Any]):
+class EventQuerySerializer(QuerySerializer):
     """Which events."""
 
     after = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
@@ -49,7 +49,7 @@ class EventQuerySerializer(serializers.Serializer[Any]):
     created_at__gte = serializers.DateTimeField(required=False)
 
 
-class StreamQuerySerializer(serializers.Serializer[Any]):
+class StreamQuerySerializer(QuerySerializer):
     """Where a stream begins."""
 
     after = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)

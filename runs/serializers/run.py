@@ -29,6 +29,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     forked_from = serializers.CharField(source="forked_from.public_id", allow_null=True)
 
     team = serializers.CharField(source="team.name", allow_null=True)
+    conversation = serializers.CharField(
+        source="conversation.public_id", allow_null=True, help_text="Of which it is a turn."
+    )
 
     @extend_schema_field({"type": "array", "items": {"type": "string"}})
     def get_tags(self, run: Run) -> list[str]:
@@ -44,7 +47,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "id", "agent", "agent_version", "title", "queue", "priority", "status", "waiting_for",
             "waiting_detail", "stop_reason", "degraded", "steps", "retries", "progress", "owner",
             "team", "tags", "metadata", "external_id", "pause_requested_by", "started_by",
-            "idempotency_key", "parent", "forked_from", "forked_at_seq",
+            "idempotency_key", "conversation", "parent", "forked_from", "forked_at_seq",
             "timeout_seconds", "expires_at", "ready_at", "created_at", "started_at", "status_at",
             "last_progress_at", "cancel_requested_at", "finished_at",
         ]  # fmt: skip

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from runs import waiting
 from runs.labels import LONGEST_KEY, LONGEST_LABEL, LONGEST_LABEL_VALUE, MOST_LABELS
-from runs.serializers.base import AnyValue, BodySerializer
+from runs.serializers.base import AnyValue, BodySerializer, Number
 from runs.services import LONGEST_TITLE, MOST_IN_A_BATCH
 
 LONGEST_TIMEOUT_SECONDS = timedelta(days=365).total_seconds()
@@ -28,9 +28,7 @@ class StartSerializer(BodySerializer):
     priority = serializers.IntegerField(
         required=False, min_value=-100, max_value=100, help_text="Higher goes first."
     )
-    timeout_seconds = serializers.FloatField(
-        required=False, min_value=0.001, max_value=LONGEST_TIMEOUT_SECONDS
-    )
+    timeout_seconds = Number(required=False, min_value=0.001, max_value=LONGEST_TIMEOUT_SECONDS)
     expires_at = serializers.DateTimeField(
         required=False, help_text="It expires if nobody works on it at this time."
     )
@@ -61,7 +59,7 @@ class StartSerializer(BodySerializer):
 class WaitSerializer(StartSerializer):
     """What to start, and how long to wait for its end."""
 
-    wait_seconds = serializers.FloatField(
+    wait_seconds = Number(
         required=False, min_value=0, max_value=waiting.LONGEST_SECONDS, default=30
     )
 

@@ -33,6 +33,7 @@ SHARED = {
     "/api/v1/info": "the installation and its limits",
     "/api/v1/try": "the page to try the API, drawn from the schema",
     "/api/v1/agents": "the agents of the installation and their schemas",
+    "/api/v1/agents/<str:name>": "one of them",
     "/settings/password/": "everybody's own, with the present one",
     "/settings/": "leads to one's own profile",
     "/sign-in/again/": "is where one says once more who one is",

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agentops.accounts.models import User
-from runs import services
+from runs import conversations, services
 from runs.models import Journal, Run, RunPayload
 from tests import people
 from tests.runs.fake_worker import FakeWorker
@@ -335,6 +335,27 @@ def test_agents_are_listed_with_their_schemas(app: App) -> None:
     assert agents["echo"]["description"] == "Say it again."
     assert agents["echo"]["input_schema"]["required"] == ["ticket"]
     assert (agents["anything"]["timeout_seconds"], agents["anything"]["queue"]) == (60.0, "slow")
+
+
+def test_an_agent_is_read_and_one_nobody_knows_comes_with_the_nearest_names(app: App) -> None:
+    listed = app.get("agents").json()["items"]
+    assert app.get(f"agents/{listed[0]['name']}").json() == listed[0]
+    unknown = app.get("agents/ecko")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_agent")
+    assert "echo" in unknown.json()["suggestions"][0]
+
+
+def test_runs_are_found_by_where_they_come_from(app: App, owner: User, worker: FakeWorker) -> None:
+    above, _ = start(owner), start(owner)
+    below = worker.spawns(above, "child#1")
+    talk = conversations.begin(agent="anything", owner=owner, started_by="x").conversation
+    conversations.post_message(conversation=talk, content="Hello", sender="x")
+
+    (child,) = app.get("runs", parent=above.public_id).json()["items"]
+    assert (child["id"], child["parent"]) == (below.public_id, above.public_id)
+    (turn,) = app.get("runs", conversation=talk.public_id).json()["items"]
+    assert turn["conversation"] == talk.public_id
+    assert app.get(f"runs/{turn['id']}").json()["conversation"] == talk.public_id
 
 
 def test_request_ids_go_in_and_out(app: App) -> None:

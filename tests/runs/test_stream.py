@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, transaction
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 
 from agentops.accounts.models import User
 from runs import services
 from runs.api import events
+from runs.engine import store
 from runs.live.hub import hub
 from runs.models import Journal, Run
 from tests import people
@@ -117,6 +118,70 @@ async def test_events_arrive_while_they_happen_and_every_number_once(
     assert seen == ["1", "2", "3", "4", "5", "stream.end"]
 
 
+def fails(worker: FakeWorker, run: Run) -> None:
+    worker.claims(run)
+    worker.fails(run)
+
+
+async def test_a_run_that_failed_and_goes_on_is_told_with_every_number_once(
+    owner: User, run: Run, worker: FakeWorker
+) -> None:
+    watcher = await sync_to_async(Watcher)(owner, run)
+    await sync_to_async(fails)(worker, run)
+    before = await all_of(watcher.follows())
+    assert [block["event"] for block in before] == ["run.created", "run.failed", "stream.end"]
+    assert json.loads(before[-1]["data"]) == {"status": "failed"}
+
+    await sync_to_async(services.retry_failure)(run=run, actor="ana")
+    coming = asyncio.create_task(all_of(watcher.follows(**{"last-event-id": "2"})))
+    await asyncio.sleep(0.2)
+    assert not coming.done()
+    await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+    after = await asyncio.wait_for(coming, 15)
+    assert [block.get("id", block["event"]) for block in after] == ["3", "4", "stream.end"]
+    assert [block["event"] for block in after[:2]] == ["run.reopened", "run.cancelled"]
+
+
+async def test_who_follows_when_it_fails_and_goes_on_at_once_stays(
+    owner: User, run: Run, worker: FakeWorker
+) -> None:
+    def fails_and_goes_on() -> None:
+        with transaction.atomic():
+            fails(worker, run)
+            with connection.cursor() as cursor:
+                store.reopen(cursor, run.pk, by="ana")
+
+    watcher = await sync_to_async(Watcher)(owner, run)
+    coming = asyncio.create_task(all_of(watcher.follows()))
+    await asyncio.sleep(0.2)
+    await sync_to_async(fails_and_goes_on)()
+    await asyncio.sleep(0.2)
+    await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+    seen = await asyncio.wait_for(coming, 15)
+    assert [block.get("id", block["event"]) for block in seen] == ["1", "2", "3", "4", "stream.end"]
+
+
+@pytest.mark.parametrize("after", ["3", "9999999999"])
+async def test_who_asks_for_what_is_still_to_come_gets_what_comes_first(
+    owner: User, run: Run, after: str
+) -> None:
+    watcher = await sync_to_async(Watcher)(owner, run)
+    coming = asyncio.create_task(all_of(watcher.follows(**{"last-event-id": after})))
+    await asyncio.sleep(0.2)
+    await sync_to_async(services.cancel_run)(run=run, actor="x", by_operator=False)
+    seen = await asyncio.wait_for(coming, 15)
+    assert [block.get("id", block["event"]) for block in seen] == ["2", "stream.end"]
+
+
+async def test_head_asks_and_does_not_follow(owner: User, stranger: User, run: Run) -> None:
+    watcher = await sync_to_async(Watcher)(owner, run)
+    answer = await AsyncClient().head(watcher.path, headers=watcher.headers)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/event-stream")
+    assert not answer.streaming
+    sven = await sync_to_async(Watcher)(stranger, run)
+    assert (await AsyncClient().head(sven.path, headers=sven.headers)).status_code == 404
+
+
 async def test_silence_is_filled_with_comments(run: Run) -> None:
     pieces = events.stream(run, 0, heartbeat_seconds=0.1)
     assert b"run.created" in await anext(pieces)
@@ -127,7 +192,7 @@ async def test_silence_is_filled_with_comments(run: Run) -> None:
 async def test_open_streams_hold_no_connections(owner: User, worker: FakeWorker) -> None:
     runs = [await sync_to_async(start)(owner) for _ in range(5)]
     before = await sync_to_async(sessions)()
-    streams = [events.stream(run, 0, heartbeat_seconds=0.1) for run in runs]
+    streams = [events.stream(run, 0, heartbeat_seconds=0.5) for run in runs]
     for pieces in streams:
         assert b"run.created" in await anext(pieces)
         assert await anext(pieces) == b": nothing new\n\n"
