@@ -235,6 +235,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "web_cache",
+        # Never so many within the minute and a half for which a used code is remembered.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 

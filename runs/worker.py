@@ -8,8 +8,10 @@ from celery import signals
 from celery.worker.request import Request
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
+from agentops.accounts import leftovers
 from agentops.sdk.turns import Turn
 from runs import bell, bulk, dialogue, replies, services, turns
 from runs.engine.host import Host
@@ -83,6 +85,7 @@ def sweep() -> None:
         if _rarely():
             bulk.forget(days=settings.AGENTOPS_RETENTION_DAYS)
             replies.forget()
+            leftovers.forget(now=timezone.now(), days=settings.AGENTOPS_RETENTION_DAYS)
     finally:
         connection.close()
 
