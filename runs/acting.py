@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
@@ -210,7 +210,7 @@ def matching(actor: Actor, query: str) -> QuerySet[Run]:
 def start_for_all(*, actor: Actor, act: Act, query: str, note: str, key: str | None) -> BulkAction:
     """Let workers do ``act`` to all runs that match. Raises what :func:`bulk.start` raises."""
     wanted = Filter.read_query(query)
-    said = {"query": replace(wanted, sort="", cols="").query}
+    said = {"query": wanted.bare}
     begun = bulk.start(
         actor=actor, verb=act.verb, runs=wanted.apply(Run.objects.all()), said=said, note=note,
         idempotency_key=key,

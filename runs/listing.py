@@ -42,6 +42,8 @@ class Filter:
     q: str = ""
     sort: str = ""
     cols: str = ""
+    # "1" if the page shows new runs by itself.
+    follow: str = ""
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Filter:
@@ -57,6 +59,7 @@ class Filter:
         values["q"] = " ".join(words)
         values["sort"] = "" if values["sort"] == columns.NEWEST_FIRST else values["sort"]
         values["cols"] = columns.written(columns.chosen(values["cols"]))
+        values["follow"] = "1" if values["follow"] == "1" else ""
         return cls(**values)
 
     @classmethod
@@ -85,7 +88,7 @@ class Filter:
     @property
     def chooses(self) -> bool:
         """Whether it leaves anything out, or shows all runs in some order."""
-        return any(getattr(self, name) for name in self.names() if name not in ("sort", "cols"))
+        return any(getattr(self, name) for name in self.names() if name not in _MANNERS)
 
     @property
     def query(self) -> str:
@@ -113,10 +116,17 @@ class Filter:
         known = ", ".join(name for name in columns.SORTS if not name.startswith("-"))
         return f"Runs cannot be sorted by “{self.sort}”, only by {known}. The newest are first."
 
+    @property
+    def bare(self) -> str:
+        """The query string of which runs it shows, not how."""
+        return self.but(**dict.fromkeys(_MANNERS, ""))
+
     def chips(self) -> list[tuple[str, str, str]]:
         """Field, value and the query string without that field, for each field in force."""
-        hidden = ("view", "sort", "cols")
-        shown = [name for name in self.names() if name not in hidden and getattr(self, name)]
+        shown = [
+            name for name in self.names()
+            if name not in {"view", *_MANNERS} and getattr(self, name)
+        ]  # fmt: skip
         return [(name, getattr(self, name), replace(self, **{name: ""}).query) for name in shown]
 
     def apply(self, runs: QuerySet[Run]) -> QuerySet[Run]:
@@ -141,7 +151,9 @@ class Filter:
         return runs
 
 
-_NO_FIELDS = frozenset({"view", "q", "sort", "cols"})
+# How runs are shown, not which.
+_MANNERS = frozenset({"sort", "cols", "follow"})
+_NO_FIELDS = frozenset({"view", "q", *_MANNERS})
 _COLUMNS = {
     "status": "status", "waiting_for": "waiting_for", "stop_reason": "stop_reason",
     "agent": "agent", "owner": "owner__username", "team": "team__name",

@@ -38,7 +38,7 @@ from runs.live.audience import (
 from runs.live.channel import Channel
 from runs.live.glances import Glances
 from runs.live.hints import Hints, runs_in
-from runs.live.lists import pill
+from runs.live.lists import new_rows
 from runs.live.reader import Reader
 from runs.models import Run
 from runs.timeline import ENDS, Line
@@ -365,7 +365,7 @@ class Hub:
             count = counts.get(shown.newest, 0) if shown.newest is not None else 0
             if count != shown.told:
                 shown.told = count
-                who.offer("runs", encode([pill(count)]))
+                who.offer("runs", encode([new_rows(audience.query, count)]))
 
     # -- streams ------------------------------------------------------------------------------
 

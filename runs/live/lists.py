@@ -66,7 +66,14 @@ def new_count(viewer: Actor, query: Filter, newest: int) -> int:
     return listing.newer_than(query.apply(visible_to(viewer, Run.objects.all())), newest)
 
 
+def new_rows(query: str, count: int) -> Frame:
+    """The frame that tells of new rows: a page that follows reads the list again, others wait."""
+    if count and Filter.read_query(query).follow:
+        return {"do": "stale", "ids": ["list"], "topic": "runs"}
+    return pill(count)
+
+
 def pill(count: int) -> Frame:
-    """The frame that tells of new rows."""
+    """The frame that offers new rows."""
     text = "99+ new runs" if count > 99 else f"{figures.plural(count, 'new run')}"
     return {"do": "count", "id": "new-rows", "text": text if count else "", "topic": "runs"}

@@ -85,10 +85,14 @@ def runs(request: HttpRequest) -> HttpResponse:
         "running": tallies["working"],
         "acts": acting.ACTS.values(),
         "total": _total(page, matching, alone=first and not page.older),
+        "may_follow": bool(wanted.follow) or (first and not wanted.sort),
+        "follow": wanted.but(follow="" if wanted.follow else "1"),
         "nothing_yet": not page.runs and not wanted.chooses and first,
         "done": _DONE.get(wanted.view),
         "all_views": wanted.but(view=""),
-        "cleared": Filter(view=wanted.view, sort=wanted.sort, cols=wanted.cols).query,
+        "cleared": Filter(
+            view=wanted.view, sort=wanted.sort, cols=wanted.cols, follow=wanted.follow
+        ).query,
         "retention_days": settings.AGENTOPS_RETENTION_DAYS,
         **_editor(request, wanted),
     })  # fmt: skip
@@ -136,7 +140,7 @@ def _tabs(wanted: Filter, tallies: dict[str, int], kept: list[SavedView], name: 
 
 def _is_at(wanted: Filter, query: str) -> bool:
     """Whether the list stands at a built-in view, whatever its order and columns."""
-    return replace(wanted, sort="", cols="").query == query
+    return wanted.bare == query
 
 
 def _view(wanted: Filter, kept: list[SavedView]) -> SavedView | None:

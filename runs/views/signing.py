@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from agentops.accounts.access import Action, Forbidden, NotFound
 from agentops.accounts.actors import actor_of
@@ -31,9 +33,18 @@ def signed_in(
             return page(request, *args, **kwargs)
         if request.headers.get("HX-Request"):
             return render(request, "_signed_out.html", status=401)
-        return redirect_to_login(request.get_full_path())
+        return redirect_to_login(_where(request))
 
     return guarded
+
+
+def _where(request: HttpRequest) -> str:
+    """Where to come back to: this page, or for a form that was sent the page it was on."""
+    if request.method in {"GET", "HEAD"}:
+        return request.get_full_path()
+    said = request.headers.get("Referer", "")
+    there = urlsplit(said)._replace(scheme="", netloc="").geturl()
+    return there if url_has_allowed_host_and_scheme(said, {request.get_host()}) else "/"
 
 
 def person(request: HttpRequest) -> User:

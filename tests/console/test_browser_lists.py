@@ -128,6 +128,26 @@ def test_the_view_of_a_number_and_undo_and_copy_have_keys(open_tab: OpenTab, ana
     tab.wait_for_function(f"navigator.clipboard.readText().then(t => t === '{run.public_id}')")
 
 
+def test_a_list_that_follows_shows_new_runs_by_itself(open_tab: OpenTab, ana: User) -> None:
+    factories.run(ana, title="Old")
+    tab = open_tab()
+    tab.get_by_role("link", name="Follow", exact=True).click()
+    tab.wait_for_url("**/runs/?follow=1")
+    is_live(tab)
+    tab.keyboard.press("j")
+    tab.keyboard.press("x")
+    for number in (1, 2):
+        newer = factories.run(ana, title=f"New {number}")
+        bell.hint_now([[newer.pk, 1]])
+        expect(tab.locator("tbody tr")).to_have_count(1 + number)
+        expect(tab.locator(".row-link").first).to_have_text(f"New {number}")
+    expect(tab.locator(":focus")).to_have_text("Old")
+    expect(tab.locator("[name=id]:checked")).to_have_count(1)
+    expect(tab.locator("#new-rows")).to_be_hidden()
+    tab.get_by_role("link", name="Stop following").click()
+    tab.wait_for_url("**/runs/")
+
+
 def test_the_filter_completes_and_views_are_kept(open_tab: OpenTab, ana: User) -> None:
     factories.every_status(ana)
     tab = open_tab()

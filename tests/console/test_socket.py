@@ -198,6 +198,15 @@ async def test_a_list_changes_in_place_and_counts_what_is_new(tab: Socket, ana: 
     assert {"do": "count", "id": "new-rows", "text": "1 new run", "topic": "runs"} in frames
 
 
+async def test_a_list_that_follows_is_told_to_read_itself_again(tab: Socket, ana: User) -> None:
+    await tab.say(do="watch", topic="runs", query="status=queued&follow=1", after=0, ids=[])
+    await asyncio.sleep(0.3)
+    run = await done(lambda: factories.run(ana))
+    await done(lambda: bell.hint_now([[run.pk, 1]]))
+    frames = await tab.until(lambda got: any(f["do"] in {"stale", "count"} for f in got))
+    assert frames == [{"do": "stale", "ids": ["list"], "topic": "runs"}]
+
+
 async def test_a_list_does_not_tell_of_other_peoples_runs(
     tab: Socket, ana: User, stranger: User
 ) -> None:

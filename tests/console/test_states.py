@@ -80,6 +80,24 @@ def test_who_is_signed_out_signs_in_and_comes_back(path: str) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://testserver/runs/?status=failed", "/runs/%3Fstatus%3Dfailed"),
+        ("https://evil.example/runs/", "/"),
+        ("//evil.example/", "/"),
+        ("", "/"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/runs/act/", "/agents/echo/start/", "/runs/views/"])
+def test_a_form_sent_after_signing_out_leads_back_to_its_page(
+    path: str, referer: str, back: str
+) -> None:
+    answer = Client().post(path, headers={"Referer": referer})
+    assert (answer.status_code, answer["Location"]) == (302, f"/sign-in/?next={back}")
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", [*SCREENS, "/runs/complete/?q=s", "/runs/run_x/peek/"])
 def test_a_region_of_who_is_signed_out_says_so_in_its_place(path: str) -> None:
     answer = Client().get(path, headers={"HX-Request": "true"})
