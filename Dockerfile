@@ -25,4 +25,4 @@ VOLUME /data
 EXPOSE 8000
 CMD ["uvicorn", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", \
      "--timeout-graceful-shutdown", "5", "--no-server-header", "--no-access-log", \
-     "agentops.asgi:application"]
+     "--ws-per-message-deflate", "false", "agentops.asgi:application"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
@@ -27,3 +28,7 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+
+# What is loaded by now stays: to look at it for garbage would stop everybody for a while.
+gc.collect()
+gc.freeze()

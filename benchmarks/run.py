@@ -1,7 +1,7 @@
 """Measures ours and the peers in one interleaved run and prints them beside our targets.
 
 ``python benchmarks/run.py`` (``make bench``). Everything is kept in one file under
-``benchmarks/results/``; ``--page FILE`` writes the reference page from such a file.
+``benchmarks/results/``; ``--page FILE…`` writes the reference page from such files.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ def _web(name: str, descriptor: int) -> Program:
         "--no-access-log",
         "--no-server-header",
         "--log-level=warning",
+        # One message goes to many sockets. Compressing it for each costs more than all else.
+        "--ws-per-message-deflate=false",
     )
     return Program(
         name=name,

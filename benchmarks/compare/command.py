@@ -45,7 +45,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="medians are taken over these")
     parser.add_argument("--scale", type=float, default=1.0, help="size of every workload")
-    parser.add_argument("--page", type=Path, help="write the reference page from a kept run")
+    parser.add_argument(
+        "--page", type=Path, nargs="+", help="write the reference page from kept runs, newest last"
+    )
     return parser.parse_args()
 
 

@@ -90,5 +90,11 @@ TARGETS = (
     Target("W7", "wall_seconds", "agent loops (ideal 1 s): s", at_most=2, total=True),
     Target("W7", "cpu_seconds", "agent loops: CPU s", at_most=3, total=True),
     Target("W8", "replay_ms", "replay: ms", at_most=100, total=True),
+    Target("W9", "live_p50_ms", "500 tabs, 100 events/s: ms from commit to tab, p50"),
+    Target("W9", "live_p95_ms", "500 tabs, 100 events/s: ms from commit to tab, p95", at_most=300),
+    Target("W9", "live_p99_ms", "500 tabs, 100 events/s: ms from commit to tab, p99"),
+    Target("W9", "undelivered", "500 tabs, 100 events/s: events that did not come", at_most=0),
+    Target("W9", "web_cores", "500 tabs, 100 events/s: cores of the web process"),
+    Target("W9", "tabs_cores", "500 tabs, 100 events/s: cores of the tabs' process"),
     Target("MEMORY", "memory_kb_per_run", "in a step: kB per run"),
 )  # fmt: skip

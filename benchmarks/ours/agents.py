@@ -74,3 +74,15 @@ async def kilobyte() -> str:
 async def monotonic() -> int:
     """When this ran, on the clock that all processes of a machine share."""
     return time.monotonic_ns()
+
+
+@agent
+async def bench_steady(ctx: RunContext, steps: int, per_second: int) -> int:
+    """Waits for a message; then records so many steps a second, evenly."""
+    await ctx.wait_event("go")
+    began = time.monotonic()
+    for number in range(1, steps + 1):
+        # Late ones are made up for: what counts is how many come in a second.
+        await asyncio.sleep(began + number / per_second - time.monotonic())
+        await ctx.step(monotonic)
+    return steps

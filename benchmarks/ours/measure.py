@@ -10,11 +10,12 @@ import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from secrets import token_urlsafe
 
 from benchmarks.rig.databases import made, named, temporary
 from benchmarks.rig.servers import Servers, servers
 
-NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "MEMORY")
+NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "MEMORY")
 
 
 def main() -> int:
@@ -55,11 +56,14 @@ def _on_a_database(asked: argparse.Namespace, found: Servers, folder: Path) -> s
 
 def _measured(asked: argparse.Namespace, found: Servers, url: str, folder: Path) -> str:
     # Only now: these modules need Django, and Django needs the addresses.
-    from benchmarks.ours import crash, own
+    from benchmarks.ours import crash, live, own
     from benchmarks.ours.runtime import Agentops
     from benchmarks.rig import result, workloads
 
-    own_ones = {"W3": own.w3_start_and_rest, "W5": own.w5_suspended_and_claims, "W8": own.w8_replay}
+    own_ones = {
+        "W3": own.w3_start_and_rest, "W5": own.w5_suspended_and_claims, "W8": own.w8_replay,
+        "W9": live.w9_live,
+    }  # fmt: skip
     work = {**workloads.BY_NAME, **own_ones}.get(asked.workload)
 
     async def measured() -> str:
@@ -83,6 +87,8 @@ def prepare(found: Servers, url: str) -> None:
         "REDIS_URL": found.redis_url,
         "DJANGO_SETTINGS_MODULE": "agentops.settings",
         "AGENTOPS_AGENTS": "benchmarks.ours.agents",
+        # Sessions that one process makes, another one reads.
+        "SECRET_KEY": os.environ.get("SECRET_KEY") or token_urlsafe(50),
         "AGENTOPS_DEBUG": os.environ.get("AGENTOPS_DEBUG", "1"),
     }
     os.environ.pop("CELERY_BROKER_URL", None)

@@ -13,6 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+# As the launcher has them.
+WEB_OPTIONS = (
+    "--lifespan=off", "--no-access-log", "--no-server-header", "--log-level=warning",
+    "--ws-per-message-deflate=false",
+)  # fmt: skip
 
 
 def worker(queue: str, concurrency: int, log: Path) -> subprocess.Popen[bytes]:
@@ -24,10 +29,10 @@ def worker(queue: str, concurrency: int, log: Path) -> subprocess.Popen[bytes]:
     }, log)  # fmt: skip
 
 
-def web(port: int, log: Path) -> subprocess.Popen[bytes]:
+def web(port: int, log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """One web process on a loopback port."""
-    command = ["uvicorn", "agentops.asgi:application", "--port", str(port), "--no-access-log"]
-    server = _started([*command, "--log-level", "warning"], {}, log)
+    command = ["uvicorn", "agentops.asgi:application", "--port", str(port), *WEB_OPTIONS]
+    server = _started(command, environment, log)
     until(lambda: _accepts(port), server, log)
     return server
 

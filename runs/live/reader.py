@@ -94,8 +94,10 @@ class Reader:
         A timeline that is there already is left as it is: what it has not seen yet, all who watch
         get together.
         """
-        run = Run.objects.select_related("owner").get(pk=run_id)
         timeline = self.timelines.get(run_id)
+        if timeline and after >= timeline.seq and (run_id, audience) in self._before:
+            return timeline.seq, []
+        run = Run.objects.select_related("owner").get(pk=run_id)
         if timeline is None:
             timeline = self.timelines[run_id] = reading.timeline(run).copy()
         news = News(run, timeline, after)

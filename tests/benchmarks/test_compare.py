@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from benchmarks.compare import table
+from benchmarks.compare import page, table
 from benchmarks.compare.rounds import Comparison
 from benchmarks.compare.targets import Target
 from benchmarks.rig import processes
@@ -70,6 +70,25 @@ def test_the_best_peer_is_the_one_with_most_throughput_or_least_cost() -> None:
 
     assert ratios["sequence: steps/s"] == "2.00×"
     assert ratios["sequence: ms per step, p50"] == "0.50×"
+
+
+def test_a_workload_that_was_measured_again_counts_from_the_later_run_alone() -> None:
+    machine = {"load_average": 0.5, "cores": 2}
+    early = result("agentops", steps_per_second=100) | {"machine": machine}
+    other = early | {"workload": "W3", "metrics": {"start_p50_ms": 4.0}}
+    late = result("agentops", steps_per_second=900) | {"machine": machine}
+    known: dict[str, Any] = {"rounds": 1, "scale": 1.0, "failures": []}
+    runs = [
+        known | {"at": "monday", "results": [early, other]},
+        known | {"at": "tuesday", "results": [late]},
+    ]
+
+    text = page.measured(runs)
+
+    assert "Run of monday (W1, W3)" in text
+    assert "Run of tuesday (W1)" in text
+    assert "| sequence: steps/s | ≥ 800, ≥ 5× dbos | 900 |" in text
+    assert "start to first step: ms, p50 | ≤ 5 | 4 |" in text
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
