@@ -229,6 +229,9 @@ _TELL: dict[str, Callable[[Line], str]] = {
     "run.cancelled": lambda line: f"The run was cancelled{_who(line)}",
     "run.expired": lambda _: "The run expired",
     "run.forked": lambda line: f"Forked{_who(line)}",
+    "run.diverged": lambda line: (
+        f"The agent's code no longer asks for what is recorded: {line.text('expected')}"
+    ),
     "step.started": lambda line: f"{line.name} began{_try(line)}",
     "step.intended": lambda line: (
         f"{line.name} is about to act{_try(line)}; recorded before it may"
@@ -242,8 +245,10 @@ _TELL: dict[str, Callable[[Line], str]] = {
     "timer.fired": lambda line: f"{line.name}: woke up{_took(line)}",
     "event.awaited": lambda line: f"Waiting for event “{line.name}”",
     "event.received": lambda line: f"Event “{line.name}” arrived{_who(line)}",
+    "event.expired": lambda line: f"Event “{line.name}” did not arrive in time{_took(line)}",
     "child.started": lambda line: f"Subrun {line.name} started",
     "child.finished": lambda line: f"Subrun {line.name} finished{_took(line)}",
+    "child.failed": lambda line: f"Subrun {line.name} failed{_took(line)}{_because(line)}",
     "patch.marked": lambda line: f"Code change {line.name} marked",
 }
 

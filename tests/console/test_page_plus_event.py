@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +82,20 @@ def later_happenings() -> Iterator[Step]:
     outcome, started, intent = Phase.OUTCOME, Phase.STARTED, Phase.INTENT
     yield lambda s: s.add("kid#1", started, "child.started", n=1, type="child")
     yield lambda s: s.wait(4).add("kid#1", outcome, "child.finished", value=1, type="child")
+    yield lambda s: s.add("kid#2", started, "child.started", n=1, type="child")
+    yield lambda s: s.wait(4).add(
+        "kid#2", outcome, "child.failed", value=BROKEN, error=BROKEN, took=4, type="child"
+    )
+    yield lambda s: s.add("late#1", started, "event.awaited", n=1, type="event")
+    yield lambda s: s.wait(5).add(
+        "late#1", outcome, "event.expired", value=BROKEN, error=BROKEN, took=5, type="event"
+    )
+    yield lambda s: s.note("run.diverged", 2, expected="paid#1 (number 17)", asked=["x#1"]).fields(
+        status="waiting", waiting_for="operator", waiting_detail="code_changed", worker=None
+    )
+    yield lambda s: s.note("run.started", 3, worker=8).fields(
+        status="running", waiting_for="", waiting_detail="", worker=factories.worker()
+    )
     yield lambda s: s.wait(1).add(
         "pay#1", intent, "step.intended", n=1, attempt=1, worker=8, input={"to": "Acme"},
         deadline_at=(timezone.now() - timedelta(hours=1)).isoformat(), **ONCE,
@@ -163,6 +180,38 @@ def test_every_kind_happens_above(ana: User) -> None:
         happen(story)
     kinds = {line.kind for line in story.lines} | set(ENDINGS)
     assert kinds == telling.KINDS
+
+
+KIND = re.compile(r"\b(?:run|step|timer|event|child|patch)\.[a-z_]+\b")
+WRITERS = [
+    file
+    for folder in ("agentops/execution", "runs/engine")
+    for file in sorted((Path(__file__).parents[2] / folder).rglob("*.py"))
+]
+
+
+def recorded(source: str) -> set[str]:
+    """The kinds that a module which writes journals names, in texts and in SQL, not in logs."""
+    tree = ast.parse(source)
+    logged = {
+        id(argument)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("log.")
+        for argument in call.args
+    }
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in logged
+    ]
+    whole = {text for text in texts if KIND.fullmatch(text)}
+    return whole | {name for text in texts for name in re.findall(r"'([a-z]+\.[a-z_]+)'", text)}
+
+
+def test_every_kind_that_the_engine_can_record_has_its_sentence() -> None:
+    kinds = set().union(*(recorded(file.read_text()) for file in WRITERS))
+    assert len(kinds) > 20, "the engine's kinds were not found"
+    assert kinds - telling.KINDS == set()
 
 
 @pytest.mark.parametrize("view", ["timeline", "journal"])
