@@ -22,10 +22,14 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key or a sequence (``g r``), and what it does."""
+    """A key or a sequence (``g r``), and what it does.
+
+    ``again``: it means something else above, where it is moved for both.
+    """
 
     keys: str
     does: str
+    again: bool = False
 
     @property
     def is_single(self) -> bool:
@@ -81,10 +85,13 @@ SECTIONS = (
     )),
     Section("Run", (
         Key("t", "Timeline"), Key("c", "Conversation"), Key("l", "Journal"), Key("e", "Related"),
-        Key("F", "To the failure"), Key("i", "To the longest idle stretch"),
+        Key("f", "To the next failure", again=True), Key("b", "To the failure before"),
+        Key("i", "To the longest idle stretch"),
         Key("+", "Nearer"), Key("-", "Farther"), Key("=", "The whole run"),
         Key(",", "Earlier"), Key(";", "Later"),
-        Key("^", "Back to the list"), Key("C", "Cancel run"),
+        Key("^", "Back to the list"),
+        Key("p", "Pause run, or let it go on"), Key("R", "Retry"), Key("F", "Fork"),
+        Key("C", "Cancel run"),
     )),
     Section("Conversation", (
         Key("m", "Write a message"),
@@ -127,7 +134,8 @@ class Keymap:
 
 
 def _single() -> dict[str, Key]:
-    return {key.keys: key for section in SECTIONS for key in section.keys if key.is_single}
+    return {key.keys: key for section in SECTIONS for key in section.keys
+            if key.is_single and not key.again}  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

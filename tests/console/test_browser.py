@@ -232,7 +232,8 @@ def _axe(tab: Page) -> list[str]:
 def test_at_320_pixels_nothing_is_cut_off(open_tab: OpenTab, ana: User) -> None:
     run = factories.failed(ana)
     tab = open_tab(size={"width": 320, "height": 640})
-    for path in ("/runs/", address(run), address(run) + "?view=journal", "/agents/echo/"):
+    lists = ["/", "/runs/", "/bulk/", "/agents/", "/agents/echo/", "/system/", "/settings/keys/"]
+    for path in (*lists, address(run), address(run) + "?view=journal"):
         tab.goto(path)
         assert tab.evaluate("document.documentElement.scrollWidth") <= 320, path
 

@@ -51,6 +51,17 @@ def test_every_key_that_is_told_of_lists_is_somewhere(page: Client, ana: User) -
     assert told - there - BY_SCRIPT == set()
 
 
+def test_a_key_has_one_field_and_one_meaning_on_a_page(page: Client) -> None:
+    shown = page.get("/settings/keys/").content.decode()
+    names = re.findall(r'name="(key-\w+)"', shown)
+    assert sorted(names) == sorted(set(names))
+    for section in SECTIONS:
+        keys = [key.keys for key in section.keys]
+        assert sorted(keys) == sorted(set(keys))
+    both = {k.keys for s in SECTIONS[:2] for k in s.keys}
+    assert not any(key.keys in both for section in SECTIONS[2:] for key in section.keys)
+
+
 def test_the_rail_says_where_its_keys_lead(page: Client) -> None:
     shown = page.get("/").content.decode()
     rail = dict(re.findall(r'data-keys="g-(\w)" title="(\w+)"', shown))
