@@ -22,12 +22,13 @@ from agentops.api.codes import CODES
 from agentops.launcher.home import PROJECT
 from agentops.sdk import errors
 from runs import bulk
-from runs.models import BulkAction, Run
+from runs.models import BulkAction, Conversation, Run
 from tests import people
 
 START = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
 STEER = (PROJECT / "docs/how-to/steer-many-runs.md").read_text()
 PEOPLE = (PROJECT / "docs/how-to/look-after-people.md").read_text()
+TALK = (PROJECT / "docs/how-to/hold-conversations.md").read_text()
 ERRORS = (PROJECT / "docs/reference/errors.md").read_text()
 
 
@@ -110,6 +111,20 @@ def test_the_curl_examples_for_a_service_work(environment: dict[str, str]) -> No
     run = Run.objects.get()
     assert run.owner is not None
     assert run.owner.username == "app"
+
+
+@NEEDS_CURL
+@pytest.mark.slow
+def test_the_curl_examples_of_conversations_work(environment: dict[str, str]) -> None:
+    told = run_shell(examples("sh", TALK), environment)
+    assert '"status":"waiting_its_turn"' in told
+    assert '"code":"conversation_busy"' in told
+    assert "busy\n" in told
+    assert "event: turn.started" in told
+    talk = Conversation.objects.get()
+    assert (talk.said, talk.turns, talk.title) == (3, 2, "a patient snail")
+    first = Run.objects.get(message__number=1)
+    assert first.stop_reason == "cancelled_by_user"
 
 
 @pytest.mark.slow
