@@ -41,7 +41,12 @@ def settings_places(request: HttpRequest) -> list[SettingsPlace]:
     if isinstance(request.user, User) and allows(actor_of(request), Action.ADMINISTER):
         named += _ADMINISTRATORS
     return [
-        SettingsPlace(label, href, request.path.startswith(href))
+        SettingsPlace(label, href, request.path.startswith((href, *_within(name))))
         for name, label in named
         for href in [reverse(name)]
     ]
+
+
+def _within(name: str) -> tuple[str, ...]:
+    """Pages of a tab whose addresses do not lie below it."""
+    return (reverse("password"),) if name == "mfa_index" else ()
