@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 from django.test import Client
@@ -116,6 +117,30 @@ def test_nobody_learns_which_names_there_are(ana: User) -> None:
         {**post(basic(name, "wrong"), "tokens").json(), "error_id": ""} for name in ("ana", "bo")
     ]
     assert said[0] == said[1]
+
+
+def test_every_refusal_costs_the_same_work(ana: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the time it takes would tell which names there are, and which of them are people."""
+    gone = person("gone")
+    gone.is_active = False
+    gone.save()
+    robot = User.objects.create(username="robot", is_service=True)
+    robot.set_unusable_password()
+    robot.save()
+    hashed: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def counting(self: MD5PasswordHasher, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counting)
+    work = {}
+    for name in ("ana", "nobody", "gone", "robot"):
+        hashed.clear()
+        assert post(basic(name, "wrong"), "tokens").status_code == 401
+        work[name] = len(hashed)
+    assert set(work.values()) == {1}, work
 
 
 def test_a_password_that_was_printed_makes_none_until_its_owner_chose_another(ana: User) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import re
@@ -237,3 +238,25 @@ def test_nobody_comes_in_with_an_odd_header(said: str) -> None:
         assert refused(answer)["code"] in {
             "not_authenticated", "invalid_token", "rate_limit_exceeded",
         }, path  # fmt: skip
+
+
+SECRET = "agp_0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {SECRET}"},
+        {"Authorization": f"Bearer {SECRET} more"},
+        {"Authorization": f"Basic {base64.b64encode(f'root:{SECRET}'.encode()).decode()}"},
+        {"X-On-Behalf-Of": SECRET},
+        {"Idempotency-Key": SECRET + "x" * 300},
+    ],
+)
+def test_no_secret_is_said_again(client: Client, headers: dict[str, str]) -> None:
+    for path, method in operations():
+        answer = getattr(client, method)(
+            address(path), headers=headers, content_type="application/json"
+        )
+        assert SECRET.encode() not in getattr(answer, "content", b""), path
+        assert SECRET not in str(answer.headers), path
