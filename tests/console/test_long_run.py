@@ -22,6 +22,7 @@ from tests.factories import TOOL
 
 STEPS = 10_000
 PAGE_BYTES, BLOCK_BYTES, SQL, REQUESTS, NODES = 14_000, 4_000, 12, 11, 6_000
+STATIC_BYTES = 110_000
 DRAWN = "document.querySelectorAll('#timeline > [data-rows]').length"
 EVERYTHING = "document.querySelectorAll('*').length"
 
@@ -78,6 +79,10 @@ def test_a_long_run_opens_small_and_stays_small(open_tab: OpenTab, ana: User) ->
     expect(tab.locator("#s1")).to_be_visible()
     print(f"\nfirst row after {time.monotonic() - began:.2f} s, {len(requested)} requests")
     assert len(requested) <= REQUESTS, requested
+    kept = {url for url in requested if "/static/" in url}
+    static = sum(len(gzip.compress(tab.request.get(url).body())) for url in kept)
+    print(f"{static} bytes that stay in the browser")
+    assert 20_000 < static <= STATIC_BYTES
     assert tab.evaluate(EVERYTHING) <= NODES
     height = tab.evaluate("document.documentElement.scrollHeight")
     for block in range(1, 12):
