@@ -94,7 +94,7 @@ def changes(news: News, audience: Audience, before: Before) -> tuple[list[Frame]
         frames += _timeline(drawn, news.changed, before, now)
     elif audience.view == "journal":
         frames += _journal(news.lines)
-    elif audience.view == "conversation" and (news.lines or news.changed):
+    elif audience.view == "conversation":
         frames.append(_stale("view"))
     frames += _rest(drawn, before, now)
     for frame in frames:

@@ -152,7 +152,7 @@ class Tab:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("view", ["timeline", "journal"])
+@pytest.mark.parametrize("view", ["timeline", "journal", "conversation"])
 def test_page_before_plus_event_is_page_reloaded(
     page: Client, ana: User, view: str, ending: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_page_before_plus_event_is_page_reloaded(
     story = Story.of(run).note("run.created", 0, by="ana")
     story.save()
     reader, audience = Reader(), Audience("UTC", view)
-    tab = Tab(page, run, "step=1" if view == "timeline" else "view=journal")
+    tab = Tab(page, run, "step=1" if view == "timeline" else f"view={view}")
     assert reader.join(run.pk, audience, after=1) == (1, [])
     for happen in [*happenings(), ENDINGS[ending]]:
         seen = story.seq
@@ -214,7 +214,7 @@ def test_every_kind_that_the_engine_can_record_has_its_sentence() -> None:
     assert kinds - telling.KINDS == set()
 
 
-@pytest.mark.parametrize("view", ["timeline", "journal"])
+@pytest.mark.parametrize("view", ["timeline", "journal", "conversation"])
 @pytest.mark.parametrize("away", [1, 5, 14])
 def test_page_that_was_away_catches_up(page: Client, ana: User, view: str, away: int) -> None:
     run = factories.run(ana, title="Everything", status=RunStatus.RUNNING)
@@ -223,7 +223,7 @@ def test_page_that_was_away_catches_up(page: Client, ana: User, view: str, away:
     for happen in steps[:-away]:
         happen(story)
     story.save()
-    tab = Tab(page, run, "step=1" if view == "timeline" else "view=journal")
+    tab = Tab(page, run, "step=1" if view == "timeline" else f"view={view}")
     drawn_at = story.seq
     for happen in steps[-away:]:
         happen(story)
