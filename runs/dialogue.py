@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 
 from agentops.accounts.access import Action, Actor, NotFound, authorize, visible_to
 from agentops.sdk.turns import Turn
 from runs.models import Conversation, Journal, Message, Run, RunPayload
+from runs.timeline import ENDS
 from runs.turns import text_of
 from runs.values import Stored, load_all
 
@@ -142,6 +143,23 @@ def is_idle(conversation: Conversation) -> bool:
 def events_left(run: Run, after: int) -> bool:
     """Whether the journal of ``run`` goes on after event ``after``."""
     return Journal.objects.filter(run=run, seq__gt=after).exists()
+
+
+def went_on(*, conversation: Conversation, turn: int, after: int | None) -> int | None:
+    """The event after which a turn that had ended went on, if it did: a failed run may.
+
+    ``after`` is the last that was seen of it; None if that is not known any more.
+    """
+    run = run_of_turn(conversation.pk, turn)
+    if run is None:
+        return None
+    if after is not None:
+        return after if events_left(run, after) else None
+    if run.is_final:
+        return None
+    ends = Journal.objects.filter(run=run, kind__in=ENDS)
+    last: int | None = ends.aggregate(last=Max("seq"))["last"]
+    return last
 
 
 def run_of_turn(conversation_id: int, turn: int) -> Run | None:

@@ -21,7 +21,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from agentops.accounts.access import Action
-from runs import dialogue
+from runs import dialogue, reading
 from runs.api.base import checked
 from runs.api.conversation_serializers import MessageSerializer
 from runs.api.conversations import ConversationView
@@ -70,6 +70,13 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.turn}.{self.seq}"
+
+
+@dataclass(slots=True)
+class Seen:
+    """How far a reader is in a turn."""
+
+    seq: int
 
 
 class ConversationStreamQuery(QuerySerializer):
@@ -141,14 +148,19 @@ async def stream(
     stirred = asyncio.Event()
     with hub().channel.listen(conversation.public_id, lambda _: stirred.set()):
         quiet = 0.0
+        seen: Seen | None = None
         while True:
             stirred.clear()
             said = await hub().read(dialogue.turn, conversation=conversation, number=place.turn)
             if said is not None:
-                async with contextlib.aclosing(_turn_of(said, place, heartbeat_seconds)) as events:
+                seen = await _begin_of(said, place)
+                events = _turn_of(said, seen, heartbeat_seconds)
+                async with contextlib.aclosing(events):
                     async for event in events:
                         yield event
                 place, quiet = Place(place.turn + 1), 0.0
+            elif (back := await _went_on(conversation, place, seen)) is not None:
+                place = back
             elif until_idle and await hub().read(dialogue.is_idle, conversation):
                 yield message("stream.end", {"status": "idle"})
                 return
@@ -168,24 +180,41 @@ async def _wait(stirred: asyncio.Event, seconds: float) -> float:
     return seconds
 
 
-async def _turn_of(said: Said, place: Place, pause: float) -> AsyncGenerator[bytes, None]:
-    """The events of one turn after ``place``, its text, and how it ended."""
+async def _begin_of(said: Said, place: Place) -> Seen:
+    """Where to begin in a turn; what is still to come cannot have been seen."""
+    if place.seq == 0 or said.run is None:
+        return Seen(0)
+    return Seen(min(place.seq, await hub().read(reading.last_seq, said.run.pk)))
+
+
+async def _went_on(conversation: Conversation, place: Place, seen: Seen | None) -> Place | None:
+    """Back into the turn before, if its run failed, was told as ended, and goes on."""
+    turn = place.turn - 1
+    if turn < 1 or place.seq:
+        return None
+    after = await hub().read(
+        dialogue.went_on, conversation=conversation, turn=turn, after=seen.seq if seen else None
+    )
+    return None if after is None else Place(turn, after)
+
+
+async def _turn_of(said: Said, seen: Seen, pause: float) -> AsyncGenerator[bytes, None]:
+    """The events of one turn after what was seen, its text, and how it ended."""
     assert said.run is not None  # noqa: S101 - a turn has a run
-    seq = place.seq
-    if seq == 0:
+    if seen.seq == 0:
         yield message("turn.started", _told(said))
-    async with contextlib.aclosing(_news(said, seq, pause)) as coming:
+    async with contextlib.aclosing(_news(said, seen.seq, pause)) as coming:
         async for news in coming:
             if news.is_silence:
                 yield NOTHING_NEW
                 continue
             told = [*told_text(said.run, news.changes)]
             for line in news.lines:
-                told += [*gap(line, seq), _event(said, line)]
-                seq = line.seq
+                told += [*gap(line, seen.seq), _event(said, line)]
+                seen.seq = line.seq
             yield b"".join(told)
     ended = await hub().read(dialogue.behind, said.run)
-    yield message("turn.ended", _told(ended), str(Place(place.turn + 1)))
+    yield message("turn.ended", _told(ended), str(Place((said.turn or 0) + 1)))
 
 
 def _event(said: Said, line: Line) -> bytes:

@@ -15,7 +15,7 @@ from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 
 from agentops.accounts.models import User
-from runs import conversations, turns
+from runs import conversations, services, turns
 from runs.api import conversation_stream
 from runs.api.conversation_stream import Place
 from runs.live.hub import hub
@@ -148,6 +148,54 @@ async def test_the_next_turn_arrives_while_somebody_listens(
         assert [block["event"] for block in await waiting] == ["turn.started", "run.created"]
         await sync_to_async(answer)(talk, worker, "1")
         assert ids(await until("2.1")) == ["1.2", "1.3", "2.0", None, "2.1"]
+
+
+def fail(talk: Conversation, worker: FakeWorker) -> Run:
+    return worker.fails(worker.claims(Run.objects.get(conversation=talk, finished_at=None)))
+
+
+async def test_a_turn_that_failed_and_goes_on_is_told_on(
+    app: App, talk: Conversation, worker: FakeWorker
+) -> None:
+    await sync_to_async(say)(talk, "one")
+    run = await sync_to_async(fail)(talk, worker)
+    before = await app.follows()
+    assert ids(before) == [None, "1.1", "1.2", "2.0", None]
+
+    await sync_to_async(services.retry_failure)(run=run, actor="olga")
+    coming = asyncio.create_task(app.follows(last_event_id="2.0"))
+    await asyncio.sleep(0.2)
+    await sync_to_async(fail)(talk, worker)
+    after = await coming
+    assert [block["event"] for block in after] == [
+        "run.reopened", "run.failed", "turn.ended", "stream.end",
+    ]  # fmt: skip
+    assert ids(after) == ["1.3", "1.4", "2.0", None]
+
+
+async def test_who_asks_for_what_is_still_to_come_gets_what_comes_first(
+    app: App, talk: Conversation, worker: FakeWorker
+) -> None:
+    await sync_to_async(say)(talk, "one")
+    coming = asyncio.create_task(app.follows(last_event_id="1.99999"))
+    await asyncio.sleep(0.2)
+    await sync_to_async(fail)(talk, worker)
+    assert ids(await coming) == ["1.2", "2.0", None]
+
+
+async def test_who_stays_hears_of_a_turn_that_goes_on(
+    talk: Conversation, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation_stream, "LOOK_SECONDS", 0.1)
+    await sync_to_async(say)(talk, "one")
+    run = await sync_to_async(fail)(talk, worker)
+    pieces = conversation_stream.stream(talk, Place())
+    async with contextlib.aclosing(pieces), asyncio.timeout(15):
+        while "2.0" not in ids(read(await anext(pieces))):
+            """What came before the end of the turn."""
+        await sync_to_async(services.retry_failure)(run=run, actor="olga")
+        await sync_to_async(fail)(talk, worker)
+        assert ids(read(await anext(pieces))) == ["1.3", "1.4"]
 
 
 async def test_a_turn_without_a_bell_is_found(
