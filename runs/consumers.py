@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 from django.utils import timezone
 
 from agentops.accounts.access import Actor, NotFound
@@ -50,10 +51,20 @@ class Console(AsyncWebsocketConsumer):
     _who: Subscriber
     _zone: str
 
-    async def connect(self) -> None:
+    async def __call__(self, *asgi: Any) -> None:
+        """Speak with one tab. Whatever ends it, nothing of it stays behind."""
         self._tasks: list[asyncio.Task[None]] = []
         self._looked_at = float("-inf")
         self._topics: dict[str, Watched] = {}
+        try:
+            await super().__call__(*asgi)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for topic in list(self._topics):
+                await self._unwatch(topic)
+
+    async def connect(self) -> None:
         await self.accept()
         user: object = self.scope.get("user")
         if not isinstance(user, User) or not user.is_active:
@@ -70,12 +81,6 @@ class Console(AsyncWebsocketConsumer):
         await self.send(text_data=encode([{"do": "hello", **known}]))
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._check())]
 
-    async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
-        for task in self._tasks:
-            task.cancel()
-        for topic in list(self._topics):
-            await self._unwatch(topic)
-
     async def _pump(self) -> None:
         """Send what the hub has queued."""
         while True:
@@ -85,12 +90,15 @@ class Console(AsyncWebsocketConsumer):
         """Look now and then whether this person is still signed in and still may."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            actor = await database_sync_to_async(self._still)()
-            if actor is None:
-                await self._bye(SIGNED_OUT)
-                return
-            if actor.reach != self._who.actor.reach:
-                await self._bye(RIGHT_LOST)
+            try:
+                actor = await database_sync_to_async(self._still)()
+            except DatabaseError:  # it is looked at again; until then nothing new is read either
+                log.warning("live.unchecked")
+                continue
+            if actor is None or actor.reach != self._who.actor.reach:
+                # What waits to be sent was drawn for somebody with other rights.
+                self._tasks[0].cancel()
+                await self._bye(RIGHT_LOST if actor else SIGNED_OUT)
                 return
             self._who.actor = actor
 

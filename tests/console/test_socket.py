@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError
 from django.test import Client
 
 from agentops.accounts.models import User
@@ -163,6 +164,79 @@ async def test_losing_the_operators_right_closes_the_socket(
     assert await socket.frames() == [{"do": "bye", "code": 4403}]
     assert await socket.closed() == 4403
     await socket.disconnect()
+    await hub().close()
+
+
+async def test_a_right_is_looked_at_again_after_the_database_was_away(
+    ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.05)
+    session = await done(lambda: signed_in(ana))
+    socket = await Socket.of(ana, session).opened()
+    looked: list[object] = []
+
+    def away(_: object) -> None:
+        looked.append(_)
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(consumers, "look_again", away)
+        while len(looked) < 2:
+            await asyncio.sleep(0.01)
+    await done(session.flush)
+    assert await socket.frames() == [{"do": "bye", "code": 4401}]
+    assert await socket.closed() == 4401
+    await socket.disconnect()
+    await hub().close()
+
+
+async def test_what_waits_to_be_sent_is_not_sent_to_who_lost_the_right(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.2)
+    held, stuck = asyncio.Event(), asyncio.Event()
+    send = consumers.Console.send
+
+    async def slow(self: consumers.Console, text_data: str) -> None:
+        if '"do":"news"' in text_data:
+            held.set()
+            await stuck.wait()
+        await send(self, text_data=text_data)
+
+    monkeypatch.setattr(consumers.Console, "send", slow)
+    story = await done(lambda: a_run(operator))
+    socket = await Socket.of(operator, await done(lambda: signed_in(operator))).opened()
+    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3, query="view=journal")
+    await done(lambda: goes_on(story, 1))
+    await asyncio.wait_for(held.wait(), 3)
+    await done(operator.groups.clear)
+    frames = await socket.until(lambda got: any(frame["do"] == "bye" for frame in got))
+    stuck.set()
+    assert frames[-1] == {"do": "bye", "code": 4403}
+    assert not any(frame["do"] in {"news", "place"} for frame in frames)
+    assert await socket.closed() == 4403
+    assert await socket.is_silent(0.3)
+    await socket.disconnect()
+    await hub().close()
+
+
+async def test_a_socket_that_breaks_leaves_nothing_behind(
+    ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = await done(lambda: a_run(ana))
+    socket = await Socket.of(ana, await done(lambda: signed_in(ana))).opened()
+
+    def broken(*_: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(hub()._reader, "join", broken)
+    await socket.say(do="watch", topic=f"run:{story.run.public_id}", after=3)
+    with pytest.raises(OperationalError):
+        await socket.wait(3)  # type: ignore[no-untyped-call]
+    assert hub().sockets == 0
+    assert hub()._runs == {}
+    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+    assert not {"Console._pump", "Console._check"} & names
     await hub().close()
 
 
