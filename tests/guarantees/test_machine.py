@@ -262,6 +262,22 @@ class Histories(RuleBasedStateMachine):
             held.failed = True
 
     @precondition(_believes)
+    @rule(choice=pick)
+    def fail_and_go_on(self, choice: int) -> None:
+        """The payment fails for good, the run with it, and somebody retries the failure."""
+        worker, run = self._held(choice) or (None, 0)
+        assert worker is not None
+        held = worker.runs[run]
+        if held.pay in held.outcomes or held.open_intent or held.cancelled:
+            return
+        error = {"code": "tool_error", "message": "no"}
+        if not worker.promise(run) or not worker.append(run, held.pay, Phase.OUTCOME, error=error):
+            return
+        held.failed, held.acting, held.open_intent = True, 0, 0
+        if worker.finish(run):
+            self._reopen(run)
+
+    @precondition(_believes)
     @rule(choice=pick, why=st.sampled_from(["event", "timer", "given back"]))
     def suspend(self, choice: int, why: str) -> None:
         worker, run = self._held(choice) or (None, 0)
@@ -331,9 +347,12 @@ class Histories(RuleBasedStateMachine):
     @rule(choice=pick)
     def reopen(self, choice: int) -> None:
         """A run that failed goes on; others refuse."""
+        self._reopen(self._run(choice))
+
+    def _reopen(self, run: int) -> None:
         refusals = (store.NotFailed, store.NotRetriable)
         with suppress(*refusals), self.db.transaction(), self.db.cursor() as cursor:
-            store.reopen(cursor, self._run(choice), by="test")
+            store.reopen(cursor, run, by="test")
 
     # -- what must always hold
 
@@ -358,7 +377,8 @@ class Histories(RuleBasedStateMachine):
     def journals_are_sound(self) -> None:
         for row in self.rows:
             lines = self.db.execute(
-                "SELECT seq, epoch, key, phase, kind FROM journal WHERE run_id = %s ORDER BY seq",
+                "SELECT seq, epoch, key, phase, kind, meta->'again' FROM journal"
+                " WHERE run_id = %s ORDER BY seq",
                 [row[0]],
             ).fetchall()
             assert [line[0] for line in lines] == list(range(1, len(lines) + 1)), lines
@@ -374,6 +394,10 @@ class Histories(RuleBasedStateMachine):
             # An end before the last line is a failure after which the run went on at once.
             later = [lines[n + 1][4] for n in ends if n not in over]
             assert all(kind == "run.reopened" for kind in later), lines
+            # What is asked for again has a key that nothing was recorded under by then.
+            for n, line in enumerate(lines):
+                before = {earlier[2] for earlier in lines[:n]}
+                assert before.isdisjoint((line[5] or {}).values()), lines
 
     def nothing_sleeps_through_a_message(self) -> None:
         for run, status, waiting_for, _, counter, _, cancelled in self.rows:
