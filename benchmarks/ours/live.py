@@ -28,8 +28,6 @@ from runs import services
 from runs.models import Journal, Run
 
 TABS, PER_SECOND, SECONDS = 500, 100, 30
-# The last message leaves up to a quarter of a second after the last event.
-LINGER_SECONDS = 2.0
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
@@ -99,10 +97,15 @@ async def _seen(system: Agentops, run: Run, cookie: str, tabs: int, after: int) 
         await system.in_thread(partial(_go, run))
         await system.results([run.pk])
         seconds = time.monotonic() - began
-        await asyncio.sleep(LINGER_SECONDS)
         cores = {name: (cpu_seconds([pid]) - before[name]) / seconds for name, pid in pids.items()}
-        await system.in_thread(partial(client.communicate, timeout=processes.START_SECONDS))
+        last = await system.in_thread(partial(_last, run))
+        said = f"{last}\n".encode()
+        await system.in_thread(partial(client.communicate, said, processes.START_SECONDS))
         return Seen(json.loads(found.read_text()), cores)
+
+
+def _last(run: Run) -> int:
+    return int(Journal.objects.filter(run=run).latest("seq").seq)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Many browser tabs on one run, as a process of its own: ``python -m benchmarks.ours.tabs``.
 
 Speaks the console's socket as ``live.js`` does, and notes when which events arrived. Prints one
-line once all are connected and watch; at the end of its standard input it says what it saw.
+line once all are connected and watch. Told the number of the last event, it says what it saw
+once that has come to every tab, or has not for a while.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from websockets.asyncio.client import ClientConnection, connect
 # Opening a socket costs the server milliseconds: so many at once do.
 AT_ONCE = 16
 OPEN_SECONDS = 60
+# What comes later than this has not come at all.
+LATE_SECONDS = 20.0
 # A row of the journal, as the html in a message holds it.
 ROW = re.compile(r'<tr[^>]* id=\\"e(\d+)\\"')
 
@@ -75,13 +78,21 @@ async def _opened(asked: argparse.Namespace, tab: Tab, turn: asyncio.Semaphore) 
         await socket.send(json.dumps(watch))
         # The answer to this comes when the server has done what was asked before.
         await socket.send('{"do":"alive"}')
-        await socket.recv()
+        while '{"do":"alive"' not in (text := str(await socket.recv())):
+            tab.take(text)
         return socket
 
 
 async def _listen(socket: ClientConnection, tab: Tab) -> None:
     async for text in socket:
         tab.take(str(text))
+
+
+async def _came(tabs: Sequence[Tab], last: int) -> None:
+    """Wait until every tab has seen event ``last``; one that never will is not waited for."""
+    border = time.monotonic() + LATE_SECONDS
+    while time.monotonic() < border and any(tab.seen < last for tab in tabs):
+        await asyncio.sleep(0.05)
 
 
 async def _measured(asked: argparse.Namespace) -> None:
@@ -92,7 +103,8 @@ async def _measured(asked: argparse.Namespace) -> None:
         asyncio.create_task(_listen(socket, tab)) for socket, tab in zip(sockets, tabs, strict=True)
     ]
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    last = int(await asyncio.to_thread(sys.stdin.readline) or 0)
+    await _came(tabs, last)
     for task in listening:
         task.cancel()
     Path(asked.found).write_text(json.dumps(found(tabs)))

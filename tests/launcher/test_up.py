@@ -73,7 +73,7 @@ def test_a_killed_process_is_started_again(running: Launched, name: str) -> None
     assert before is not None
     os.kill(before, signal.SIGKILL)
     until(lambda: running.pid_of(name) not in (before, None), f"a new {name}")
-    until(lambda: running.get("/admin/login/") == 200, "the sign-in page")
+    until(lambda: running.get("/readyz") == 200, "everything is ready again")
     assert running.says(f"{name} was ended by SIGKILL; starting it again")
 
 
