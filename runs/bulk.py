@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
@@ -325,7 +325,7 @@ def _result(cursor: store.Cursor, item: BulkItem, actor: Actor) -> dict[str, str
             return _VERBS[BulkVerb(item.action.verb)](_Case(cursor, run, item.action, actor))
     except AgentopsError as refused:
         return _told(BulkOutcome.REFUSED, refused.code, refused.message)
-    except DatabaseError:
+    except (OperationalError, InterfaceError):  # the database is away; the item stays for later
         raise
     except Exception:  # one run that breaks us must not hold up the others
         log.exception("bulk.item_failed", action=item.action.public_id, run=run.public_id)

@@ -76,6 +76,25 @@ def test_what_cannot_be_done_says_why_and_holds_up_nobody(owner: User, worker: F
     assert (refused.run_public_id, refused.code) == (sleeps.public_id, "nothing_to_retry")
 
 
+def test_a_run_the_database_refuses_holds_up_nobody(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = start_runs(owner, 3)
+    cancel = bulk._VERBS[BulkVerb.CANCEL]
+
+    def refused_by_the_database(case: Any) -> dict[str, str]:
+        if case.run.pk == runs[0].pk:
+            case.cursor.execute("SELECT 1 / 0")
+        return cancel(case)
+
+    monkeypatch.setitem(bulk._VERBS, BulkVerb.CANCEL, refused_by_the_database)
+    action = ask(owner)
+    assert bulk.work(seconds=30) == 3
+    action.refresh_from_db()
+    assert told(action) == {"done": 2, "failed": 1}
+    assert action.finished_at is not None
+
+
 def test_only_what_the_asker_sees_is_taken(owner: User, stranger: User) -> None:
     start_runs(stranger, 3)
     mine = start_runs(owner, 2)
