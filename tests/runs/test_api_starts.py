@@ -145,7 +145,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(app: App, owner: User, set
 def test_without_redis_each_process_counts_for_itself(
     app: App, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.5, 2
+    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.001, 2
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     limits._redis.cache_clear()
     monkeypatch.setattr(limits, "buckets", limits.SharedBuckets())
@@ -212,6 +212,6 @@ def test_strangers_find_no_bulk_action(app: App, owner: User, stranger: User) ->
 
 
 def test_nobody_unknown_meets_a_limit_of_others(settings: Any) -> None:
-    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.5, 2
+    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.001, 2
     codes = [Client(REMOTE_ADDR="10.9.8.7").get("/api/v1/schema").status_code for _ in range(3)]
     assert codes == [200, 200, 429]
