@@ -130,13 +130,13 @@ def test_a_trace_that_is_none_is_begun_anew(given: str) -> None:
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(app: App, owner: User, settings: Any) -> None:
-    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.5, 3
+    settings.AGENTOPS_RATE_LIMIT, settings.AGENTOPS_RATE_BURST = 0.02, 3
     codes = [app.get("runs").status_code for _ in range(4)]
     assert codes == [200, 200, 200, 429]
     refused = app.get("runs")
     assert refused.json()["code"] == "rate_limit_exceeded"
     assert refused.json()["retryable"] is True
-    assert 1 <= int(refused["Retry-After"]) <= 2
+    assert 1 <= int(refused["Retry-After"]) <= 50
     assert App(owner).get("runs").status_code == 200, "another token has a bucket of its own"
     settings.AGENTOPS_RATE_LIMIT = 0
     assert app.get("runs").status_code == 200
