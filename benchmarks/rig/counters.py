@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import psycopg
 
 # Sessions hand in their counts when they end or have been idle for a while; the caller ends the
-# measured processes before it reads the second time.
+# measured processes before it reads the second time. Commits and size are of the one database that
+# each system has; what others do on a shared server would blur them, and a database that somebody
+# drops meanwhile would turn them negative.
 READ = """
-SELECT (SELECT sum(xact_commit) FROM pg_stat_database),
+SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),
        (SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io WHERE object = 'wal'),
        pg_current_wal_insert_lsn() - '0/0'::pg_lsn,
-       (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE NOT datistemplate)
+       pg_database_size(current_database())
 """
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Totals of the server since it started."""
+    """Totals since the start: commits and size of one database, fsyncs and WAL of its server."""
 
     commits: int
     fsyncs: int
