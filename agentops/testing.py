@@ -19,12 +19,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from agentops.execution.execution import Execution
-from agentops.execution.port import Child, Ending, Finished, Lost, Numbers, Released, Suspended
+from agentops.execution.port import (
+    Child,
+    Choice,
+    Ending,
+    Finished,
+    Lost,
+    Numbers,
+    Pause,
+    Released,
+    Suspended,
+    Tried,
+)
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, Entry, History, Message, Phase
 from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.context import ToolContext
+from agentops.sdk.messages import Reply
+from agentops.sdk.models import ModelRequest
+from agentops.sdk.scripted import Answer, ScriptedModel
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 
@@ -82,8 +97,11 @@ class MemoryPort:
 
     draining = False
 
-    def __init__(self, journal: Journal, crash_after: int | None) -> None:
+    def __init__(
+        self, journal: Journal, crash_after: int | None, models: ScriptedModel | None = None
+    ) -> None:
         self.journal = journal
+        self._models = models or ScriptedModel([])
         self.worker = journal.epoch
         self._rows_left = crash_after
         self.execution: Execution | None = None
@@ -150,6 +168,17 @@ class MemoryPort:
     def report(self, target: str, *, worked: bool) -> None:
         """Every in-memory run meets a world in which nothing has failed before."""
 
+    async def choose(
+        self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Choice | Pause:
+        async def ask(_: ToolContext) -> Reply:
+            return self._models.answer(request)
+
+        return Choice("scripted", {"target": "scripted"}, ask)
+
+    def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
+        return tried[-1].hopeless
+
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """A lost run in memory has no other owner to tell."""
 
@@ -174,19 +203,21 @@ def run(
     children: Callable[[str, object], object] | None = None,
     crash_after: int | None = None,
     turns: Sequence[Turn] = (),
+    models: ScriptedModel | Sequence[Answer] | None = None,
 ) -> Result:
     """Run ``agent`` until it ends or waits for something nobody gives it.
 
     Time jumps to the end of each wait. ``events`` are sent when the run first waits for an event.
     ``children(agent name, input)`` stands for the runs it starts. ``crash_after`` makes the worker
     die without a word after so many recorded rows; call again with the result's ``journal`` to
-    see the run go on. ``turns`` are what was said before in its conversation. Raises InvalidInput
-    when the input does not fit.
+    see the run go on. ``turns`` are what was said before in its conversation, ``models`` what the
+    models say. Raises InvalidInput when the input does not fit.
     """
     agent.validate_input(input)
     state = journal or Journal(version=agent.version, turns=list(turns))
     with asyncio.Runner(loop_factory=QuietLoop) as runner:
-        return runner.run(_drive(agent, input, state, events or {}, children, crash_after))
+        script = models if isinstance(models, ScriptedModel) else ScriptedModel(models or ())
+        return runner.run(_drive(agent, input, state, events or {}, children, crash_after, script))
 
 
 async def _drive(
@@ -196,12 +227,13 @@ async def _drive(
     events: dict[str, object],
     children: Callable[[str, object], object] | None,
     crash_after: int | None,
+    models: ScriptedModel,
 ) -> Result:
     recorded = len(journal.entries)
     for _ in range(MAX_CLAIMS):
         journal.epoch += 1
         left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
-        port, threads = MemoryPort(journal, left), Threads("agentops-test")
+        port, threads = MemoryPort(journal, left, models), Threads("agentops-test")
         execution = Execution(
             agent,
             _claim(agent, input, journal),
@@ -293,4 +325,4 @@ def _result(ending: Ending, journal: Journal) -> Result:
     return Result("queued", None, None, "", "", "", (), journal)
 
 
-__all__ = ["BEGINNING", "Journal", "MemoryPort", "Result", "run"]
+__all__ = ["BEGINNING", "Journal", "MemoryPort", "Result", "ScriptedModel", "run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import inspect
 import time
@@ -13,14 +14,14 @@ from agentops.execution.effects import Effects, context_of
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
-from agentops.execution.port import Port, is_ours
-from agentops.execution.records import Claim, Entry
+from agentops.execution.port import Choice, Port, Tried, is_ours
+from agentops.execution.records import Claim, Entry, Meta
 from agentops.execution.replay import Replay
 from agentops.execution.threads import Abandoned, Threads, bounded
 from agentops.execution.waits import Wait
-from agentops.sdk.errors import PayloadError
+from agentops.sdk.errors import Fatal, PayloadError
+from agentops.sdk.messages import Reply
 from agentops.sdk.retry import Certainty, Failure, judge
-from agentops.sdk.steps import Work
 from agentops.sdk.tools import Effect
 
 # A back-off up to this long is waited for in memory; a longer one frees the worker.
@@ -60,7 +61,7 @@ class Attempts:
         while True:
             n += 1
             flight = Flight.begin(call.work, n, self._port.now())
-            closed = self._out_of_order(call, flight)
+            closed = self._out_of_order(call, flight) or await self._aim(call, flight)
             if closed is not None:
                 return closed
             result = await self._attempt(call, flight)
@@ -68,17 +69,39 @@ class Attempts:
                 continue
             if not isinstance(result, Failure):
                 return result
-            if self._is_final(call, result):
+            if self._is_final(call, result, flight):
                 return self._outcomes.failed(call, result, flight)
             pause = await self._back_off(call, result, flight)
             if pause is not None:
                 return pause
 
-    def _is_final(self, call: Call, failure: Failure) -> bool:
+    def _is_final(self, call: Call, failure: Failure, flight: Flight) -> bool:
         """Whether no attempt follows. Attempts cut short by a crash do not count as tries."""
         tries = self._replay.failures(call.key) + 1
-        spent = tries >= call.work.retry.attempts
-        return not failure.retry or spent or call.key in self.unwanted
+        spent = tries >= call.work.retry.attempts or call.key in self.unwanted
+        if spent or call.work.model is None or flight.choice is None:
+            return spent or not failure.retry
+        failed = Tried(flight.choice.target, failure.code, None, not failure.retry)
+        tried = [*self._replay.tried(call.key), failed]
+        return self._port.exhausted(self._claim, call.work.model.request, tried)
+
+    async def _aim(self, call: Call, flight: Flight) -> Outcome | Wait | None:
+        """Choose the model to ask. The wait for one that may be asked costs no attempt."""
+        if call.work.model is None:
+            return None
+        request, tried = call.work.model.request, self._replay.tried(call.key)
+        while True:
+            try:
+                picked = await self._port.choose(self._claim, request, tried)
+            except Fatal as error:
+                return self._outcomes.failed(call, judge(error), flight)
+            if isinstance(picked, Choice):
+                flight.choice, flight.note = picked, dict(picked.note)
+                return None
+            if picked.seconds > SHORT_WAIT_SECONDS:
+                due = self._port.now() + timedelta(seconds=picked.seconds)
+                return Wait(call.key, "retry", due, None, picked.reason)
+            await asyncio.sleep(picked.seconds)
 
     def _out_of_order(self, call: Call, flight: Flight) -> Outcome | Wait | None:
         """What to do instead of calling a target whose circuit is open.
@@ -96,9 +119,11 @@ class Attempts:
         due = self._port.now() + timedelta(seconds=seconds)
         return Wait(call.key, "retry", due, None, f"{tool.target} is out of order")
 
-    def _learn(self, work: Work, failure: Failure | None) -> None:
-        if work.tool is not None and (failure is None or failure.speaks_of_target):
-            self._port.report(work.tool.target, worked=failure is None)
+    def _learn(self, flight: Flight, failure: Failure | None) -> None:
+        tool = flight.work.tool
+        target = flight.choice.target if flight.choice else tool.target if tool else ""
+        if target and (failure is None or failure.speaks_of_target):
+            self._port.report(target, worked=failure is None)
 
     async def _attempt(self, call: Call, flight: Flight) -> Outcome | Wait | Failure | None:
         """None: its time was over before it could act, so it did not and never will."""
@@ -127,12 +152,14 @@ class Attempts:
                 raise
             failure = judge(error)
             flight.abandoned = isinstance(error, Abandoned)
-            self._learn(call.work, failure)
+            self._learn(flight, failure)
             if call.work.effect is Effect.ONCE and failure.certainty is Certainty.AMBIGUOUS:
                 return await self._effects.settle_own(call, failure, flight)
             return failure
-        self._learn(call.work, None)
+        self._learn(flight, None)
         fault("effect.after", call.work.name)
+        if isinstance(value, Reply):
+            flight.note |= _told(value)
         return (
             value if isinstance(value, Outcome) else self._outcomes.succeeded(call, value, flight)
         )
@@ -144,6 +171,8 @@ class Attempts:
         known_as = self._replay.origin_of(call.key)
         context = context_of(self._claim, call.key, flight.n, work.timeout, known_as, sink)
         args = (context, *work.args) if work.takes_context else work.args
+        if flight.choice is not None:
+            return await bounded(flight.choice.ask(context), work.timeout)
         if work.tool is not None and work.tool.isolation:
             return await self._port.in_process(work, args, work.timeout)
         if work.effect is Effect.TRANSACTIONAL:
@@ -175,10 +204,17 @@ class Attempts:
     async def _back_off(self, call: Call, failure: Failure, flight: Flight) -> Wait | None:
         """Record the failed attempt; wait here if the pause is short, else free the worker."""
         delay = call.work.retry.delay(flight.n, failure.after, self._chance)
-        due = self._port.now() + timedelta(seconds=delay)
-        await self._numbers.append([self._outcomes.retrying(call, failure, flight, due)])
+        now = self._port.now()
+        due = now + timedelta(seconds=delay)
+        if flight.choice is not None:
+            # Only this model is left alone for that long; there may be others to ask at once.
+            flight.note["until"] = due.isoformat()
+            flight.note["hopeless"] = not failure.retry
+            delay, due = 0.0, now
+        row = self._outcomes.retrying(call, failure, flight, due)
+        await self._numbers.append([row])
         self.retries += 1
-        self._replay.note_failed(call.key, flight.n)
+        self._replay.note_failed(row)
         if delay > SHORT_WAIT_SECONDS:
             return Wait(call.key, "retry", due, None, call.work.name)
         await asyncio.sleep(delay)
@@ -193,3 +229,9 @@ class Attempts:
                 flight.announced = True
                 rows.append(self._outcomes.started(key, flight))
         return rows
+
+
+def _told(reply: Reply) -> Meta:
+    """What every row about an answer of a model says: who gave it and what it took."""
+    usage = {name: count for name, count in dataclasses.asdict(reply.usage).items() if count}
+    return {"model": reply.model, "finish": reply.finish, "usage": usage}

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from agentops.execution.execution import Execution
-from agentops.execution.port import Child, Finished, Numbers, Suspended
+from agentops.execution.port import Child, Choice, Finished, Numbers, Pause, Suspended, Tried
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, Entry, History
 from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 
@@ -95,6 +96,14 @@ class _Onlooker:
         self._refuse()
 
     async def in_process(self, work: Work, args: tuple[object, ...], timeout: float) -> object:
+        self._refuse()
+
+    async def choose(
+        self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Choice | Pause:
+        self._refuse()
+
+    def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         self._refuse()
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from agentops.execution.port import Choice
 from agentops.execution.records import Entry, Meta, Phase, error_record
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
@@ -43,6 +44,10 @@ class Flight:
     announced: bool = False
     acting: bool = False
     abandoned: bool = False
+    # The model this attempt asks.
+    choice: Choice | None = None
+    # What only this attempt knows: the model it asks, what that cost.
+    note: Meta = field(default_factory=dict)
 
     @classmethod
     def begin(cls, work: Work, n: int, now: datetime) -> Flight:
@@ -74,13 +79,13 @@ class Outcomes:
             kind = type(error).__name__
             unstored = Failure(error.code, str(error), kind, False, Certainty.NOT_DONE)
             return self.failed(call, unstored, flight)
-        entry = self._outcome(call, "step.completed", encoded, meta(call.work, flight.n), flight)
+        entry = self._outcome(call, "step.completed", encoded, _facts(flight), flight)
         return Outcome(entry, codec.as_recorded(value, encoded))
 
     def failed(self, call: Call, failure: Failure, flight: Flight) -> Outcome:
         """The step failed for good."""
         record = error_record(failure.code, failure.message, failure.kind)
-        told = meta(call.work, flight.n) | {"error": brief(failure.code, failure.message)}
+        told = _facts(flight) | {"error": brief(failure.code, failure.message)}
         return Outcome(
             self._outcome(call, "step.failed", codec.encode(record), told, flight), record
         )
@@ -114,7 +119,7 @@ class Outcomes:
 
     def retrying(self, call: Call, failure: Failure, flight: Flight, due: datetime) -> Entry:
         """The attempt failed and the next one starts at ``due``."""
-        facts = meta(call.work, flight.n) | {
+        facts = _facts(flight) | {
             "error": brief(failure.code, failure.message),
             "next_at": due.isoformat(),
         }
@@ -139,7 +144,7 @@ class Outcomes:
             flight.started_at,
             n=flight.n,
             input=self.arguments(flight.work),
-            meta=meta(flight.work, flight.n) | {"deadline_at": flight.deadline_at.isoformat()},
+            meta=_facts(flight) | {"deadline_at": flight.deadline_at.isoformat()},
         )
 
     def intended(self, call: Call, flight: Flight, worker: int) -> Entry:
@@ -187,6 +192,10 @@ class Outcomes:
 def meta(work: Work, n: int) -> Meta:
     """What every row of an attempt says."""
     return {"type": work.type, "effect": str(work.effect), "attempt": n}
+
+
+def _facts(flight: Flight) -> Meta:
+    return meta(flight.work, flight.n) | flight.note
 
 
 def brief(code: str, message: str) -> Meta:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from agentops.execution.records import Claim, Entry
+from agentops.execution.records import Claim, Entry, Meta
 from agentops.sdk.codec import Encoded
+from agentops.sdk.context import ToolContext
 from agentops.sdk.errors import Misuse
+from agentops.sdk.messages import Reply
+from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 
@@ -57,6 +60,36 @@ class Child:
     input: Encoded
     digest: bytes
     timeout_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A model that was asked and failed.
+
+    ``until``: it is to be left alone. ``hopeless``: it will not do better when asked the same again.
+    """
+
+    target: str
+    code: str
+    until: datetime | None = None
+    hopeless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model to ask. ``note`` is recorded: the choice, its reasons, what was passed over."""
+
+    target: str
+    note: Meta
+    ask: Callable[[ToolContext], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """No model may be asked for so many seconds."""
+
+    seconds: float
+    reason: str
 
 
 class Numbers(Protocol):
@@ -116,6 +149,14 @@ class Port(Protocol):
 
     def report(self, target: str, *, worked: bool) -> None:
         """An attempt reached ``target``, or failed to in a way that speaks of the target."""
+
+    async def choose(
+        self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Choice | Pause:
+        """Whom to ask next, and the right to ask it now. Raises Fatal when there is nobody."""
+
+    def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
+        """Whether nobody is left to ask after these failures, now or later."""
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """Hand in the outcome of intent ``n`` after the run was lost."""

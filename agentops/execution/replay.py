@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 
+from agentops.execution.port import Tried
 from agentops.execution.records import Entry, History, Message, Phase
 
 SETTLED = "settled:"
@@ -25,6 +27,7 @@ class Replay:
         self.progress_notes = 0
         self._attempts: dict[str, int] = {}
         self._failures: dict[str, int] = {}
+        self._tried: dict[str, list[Tried]] = {}
         self._intents: dict[str, dict[int, Entry]] = {}
         self._closed: set[tuple[str, int]] = set()
         self._unreached: set[str] = set()
@@ -51,6 +54,7 @@ class Replay:
             self.retries += 1
             self._failures[entry.key] = self._failures.get(entry.key, 0) + 1
             self._closed.add((entry.key, entry.n))
+            self._remember(entry)
             self._count(entry)
         elif entry.phase is Phase.STARTED:
             self._count(entry)
@@ -137,8 +141,23 @@ class Replay:
         self._intents.setdefault(entry.key, {})[entry.n] = entry
         self._count(entry)
 
-    def note_failed(self, key: str, n: int) -> None:
-        """Attempt ``n`` failed here and its row is recorded."""
+    def _remember(self, entry: Entry) -> None:
+        facts = entry.meta or {}
+        error, until = facts.get("error"), facts.get("until")
+        if "target" in facts and isinstance(error, dict):
+            rests = datetime.fromisoformat(until) if isinstance(until, str) else None
+            hopeless = bool(facts.get("hopeless"))
+            tried = Tried(str(facts["target"]), str(error.get("code")), rests, hopeless)
+            self._tried.setdefault(entry.key, []).append(tried)
+
+    def tried(self, key: str) -> list[Tried]:
+        """The models that were asked for this step and failed, in order."""
+        return self._tried.get(key, [])
+
+    def note_failed(self, entry: Entry) -> None:
+        """An attempt failed here and its row is recorded."""
+        key, n = entry.key, entry.n
+        self._remember(entry)
         self._attempts[key] = max(self._attempts.get(key, 0), n)
         self._failures[key] = self._failures.get(key, 0) + 1
         self.close(key, n)

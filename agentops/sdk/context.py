@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar, cast, overload
+from typing import Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
-from agentops.sdk import steps
+from agentops.sdk import models, steps
 from agentops.sdk.agents import AgentDefinition
-from agentops.sdk.errors import Misuse
+from agentops.sdk.errors import AgentopsError, Misuse
+from agentops.sdk.messages import Message
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
 
@@ -32,6 +34,23 @@ class Backend(Protocol):
     def progress(self, text: str, fraction: float | None) -> None: ...
     def turns(self, last: int) -> list[Turn]: ...
     def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
+
+
+Said = str | Message | Sequence[Message]
+
+
+class HowTo(TypedDict, total=False):
+    """How ``ctx.model`` is to ask."""
+
+    route: str
+    system: str
+    tools: Sequence[Tool[..., object]]
+    max_turns: int
+    repairs: int
+    timeout: float
+    max_tokens: int
+    temperature: float
+    id: str
 
 
 class ChildRun:
@@ -113,6 +132,27 @@ class RunContext:
             fn, args, kwargs, name=name, id=id, retries=retries, timeout=timeout
         )
         return cast("Awaitable[R]", self._backend.ask(work)[1])
+
+    @overload
+    def model(self, prompt: Said, **how: Unpack[HowTo]) -> Awaitable[str]: ...
+    @overload
+    def model(self, prompt: Said, *, output: type[R], **how: Unpack[HowTo]) -> Awaitable[R]: ...
+    def model(
+        self, prompt: Said, *, output: object = None, **how: Unpack[HowTo]
+    ) -> Awaitable[object]:
+        """Ask a model; what it says, or a value of the type ``output``.
+
+        ``prompt`` is a text, a message or a list of messages, ``system`` what the model is to be.
+        ``route`` names the choice of models (default ``fast``). With ``tools`` the model may have
+        them called, several at once, for up to ``max_turns`` requests; each call is a step with
+        the rules of its tool, and the model is told of failures. An answer that does not fit
+        ``output`` is sent back ``repairs`` times, then a bigger model of the route is asked.
+        ``timeout`` is seconds per request. ``id`` names this question where order does not.
+
+        Raises StepFailed: when no model of the route answers, when the answer does not fit
+        (``output_invalid``), when there is no end (``max_turns``).
+        """
+        return _walk(self._backend, models.talk(_talk(prompt, output, how)))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait; a long wait holds no worker and survives restarts."""
@@ -267,6 +307,14 @@ class SyncRunContext:
         )
         return cast("R", self._bridge.ask(work)[1])
 
+    @overload
+    def model(self, prompt: Said, **how: Unpack[HowTo]) -> str: ...
+    @overload
+    def model(self, prompt: Said, *, output: type[R], **how: Unpack[HowTo]) -> R: ...
+    def model(self, prompt: Said, *, output: object = None, **how: Unpack[HowTo]) -> object:
+        """Ask a model; see :meth:`RunContext.model`."""
+        return _walk_in_thread(self._bridge, models.talk(_talk(prompt, output, how)))
+
     def sleep(self, seconds: float) -> None:
         """Wait; a long wait holds no worker and survives restarts."""
         self._bridge.ask(steps.Sleep(max(0.0, seconds)))
@@ -329,6 +377,64 @@ class SyncRunContext:
     def progress(self, text: str, fraction: float | None = None) -> None:
         """Tell people how far it is, in words and optionally as a fraction of 1."""
         self._bridge.on_loop(lambda: self._bridge.backend.progress(text, fraction))
+
+
+def _talk(prompt: Said, output: object, how: HowTo) -> models.Talk:
+    given = dict(how)
+    system, tools = given.pop("system", None), given.pop("tools", ())
+    for tool in cast("Sequence[object]", tools):
+        if not isinstance(tool, Tool):
+            raise Misuse(f"ctx.model(tools=…): {tool!r} is not a tool. Decorate it with @tool.")
+    said = models.prompt(prompt, cast("str | None", system))
+    return models.Talk(
+        messages=said,
+        tools=tuple(cast("Sequence[Tool[..., object]]", tools)),
+        output=output,
+        **given,  # type: ignore[arg-type]  # typed by HowTo
+    )
+
+
+async def _walk(backend: Backend, turns: Generator[models.Batch, models.Answers, object]) -> object:
+    """Do the steps the turns ask for, those of one batch at once, until they are over."""
+    answers: models.Answers | None = None
+    while True:
+        try:
+            batch = turns.send(answers) if answers is not None else next(turns)
+        except StopIteration as over:
+            return over.value
+        asked = [backend.ask(steps.of(part)) for part in batch]
+        answers = [(key, await _settled(future)) for key, future in asked]
+
+
+async def _settled(future: asyncio.Future[object]) -> object:
+    try:
+        return await future
+    except AgentopsError as error:
+        return error
+
+
+def _walk_in_thread(
+    bridge: Bridge, turns: Generator[models.Batch, models.Answers, object]
+) -> object:
+    """What :func:`_walk` does, for a thread that blocks."""
+    answers: models.Answers | None = None
+    while True:
+        try:
+            batch = turns.send(answers) if answers is not None else next(turns)
+        except StopIteration as over:
+            return over.value
+        asking = [functools.partial(_ask_in_thread, bridge, steps.of(part)) for part in batch]
+        if len(asking) == 1:
+            answers = [asking[0]()]
+        else:
+            answers = cast("models.Answers", bridge.parallel(asking))
+
+
+def _ask_in_thread(bridge: Bridge, step: steps.Step) -> tuple[str, object]:
+    try:
+        return bridge.ask(step)
+    except AgentopsError as error:
+        return "", error
 
 
 def _bound(

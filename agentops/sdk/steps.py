@@ -9,12 +9,16 @@ from pydantic import TypeAdapter
 
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.errors import Misuse
+from agentops.sdk.messages import Message, Reply
+from agentops.sdk.models import ModelCall, ToolCall
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Effect, Tool
 from agentops.sdk.turns import Turn
 from agentops.sdk.typing import Restorer, restorer
 
 NO_RETRY = RetryPolicy()
+# All candidates of a route together, so that no outage makes one step ask for ever.
+MODEL_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,13 @@ class Work:
     tool: Tool[..., object] | None = None
     # Whether ``fn`` is handed a ToolContext before its arguments.
     takes_context: bool = False
+    # A request to a model; whom to ask is chosen anew for every attempt.
+    model: ModelCall | None = None
 
     def named_arguments(self) -> dict[str, object] | None:
         """What the journal shows as the input of this step, if it has any."""
+        if self.model is not None:
+            return _asked(self.model)
         return self.tool.bind(self.args, dict(self.kwargs)) if self.tool else None
 
 
@@ -111,6 +119,54 @@ def tool_call(
         tool=tool,
         takes_context=tool.takes_context,
     )
+
+
+def model_call(call: ModelCall) -> Work:
+    """The work of asking a model once."""
+    return Work(
+        type="model",
+        name=call.request.route,
+        fn=_nobody,
+        id=call.id,
+        timeout=call.timeout,
+        retry=RetryPolicy(attempts=MODEL_ATTEMPTS),
+        restore=_REPLY.validate_python,
+        model=call,
+    )
+
+
+def of(part: ModelCall | ToolCall) -> Work:
+    """A step that the turns between a model and its tools ask for."""
+    if isinstance(part, ModelCall):
+        return model_call(part)
+    return tool_call(part.tool, (), part.arguments, part.id)
+
+
+def _nobody() -> object:
+    raise Misuse("Whom to ask was not chosen.")
+
+
+def _asked(call: ModelCall) -> dict[str, object]:
+    """A request as it is recorded: what no earlier request of the run holds, and which came before.
+
+    Written whole, the record of a conversation would grow with the square of its length.
+    """
+    request = call.request
+    shown: dict[str, object] = {
+        "route": request.route,
+        "messages": _MESSAGES.dump_python(call.added),
+    }
+    if call.after:
+        shown["after"] = call.after
+    if request.tools:
+        shown["tools"] = [tool.name for tool in request.tools]
+    if request.answer is not None:
+        shown["output"] = request.answer.schema
+    return shown
+
+
+_REPLY = TypeAdapter(Reply)
+_MESSAGES = TypeAdapter(tuple[Message, ...])
 
 
 def inline_step(

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from pydantic import ValidationError
+
 from agentops.sdk.errors import Misuse
 from agentops.sdk.retry import RetryPolicy
-from agentops.sdk.typing import Restorer, restorer, takes_context
+from agentops.sdk.typing import Restorer, faults, restorer, takes_context, tool_form
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from pydantic import BaseModel, TypeAdapter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,6 +107,25 @@ class Tool(Generic[P, R_co]):
     @cached_property
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.fn)
+
+    @cached_property
+    def form(self) -> TypeAdapter[BaseModel]:
+        return tool_form(self.fn, self.name)
+
+    @cached_property
+    def schema(self) -> dict[str, object]:
+        """JSON schema of the arguments, as a model is told it."""
+        return dict(self.form.json_schema())
+
+    def arguments(self, given: dict[str, object] | str) -> dict[str, object]:
+        """What a model gave, as the function takes it. Raises ValueError with what is wrong."""
+        if isinstance(given, str):
+            raise ValueError("The arguments are not a JSON object.")
+        try:
+            checked = self.form.validate_python(given)
+        except ValidationError as error:
+            raise ValueError(faults(error)) from None
+        return {name: getattr(checked, name) for name in type(checked).model_fields}
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
         """The arguments by name. Raises Misuse when they do not fit the function."""

@@ -60,6 +60,12 @@ def _restore(adapter: TypeAdapter[object], value: object) -> object:
         return value
 
 
+def faults(error: ValidationError) -> str:
+    """What is wrong, by the path of each value, in words a model can act on."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"/{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:10])
+
+
 @dataclasses.dataclass(frozen=True)
 class InputForm:
     """How an agent's input looks: a JSON schema and a check."""
@@ -98,7 +104,7 @@ def input_form(fn: object, label: str) -> InputForm:
             raise Misuse(
                 f"Agent {label}: name each input parameter; *{parameter.name} has no schema."
             )
-    if len(parameters) == 1 and _is_record(known.get(parameters[0].name)):
+    if len(parameters) == 1 and is_record(known.get(parameters[0].name)):
         only = parameters[0]
         return InputForm(
             TypeAdapter(typing.cast("type[object]", known[only.name])), only.name, (only.name,)
@@ -111,7 +117,26 @@ def input_form(fn: object, label: str) -> InputForm:
     return InputForm(TypeAdapter(model), None, tuple(p.name for p in parameters))
 
 
-def _is_record(annotation: object) -> bool:
+def tool_form(fn: object, label: str) -> TypeAdapter[BaseModel]:
+    """What a model gives a tool: an object with one property per parameter after the context.
+
+    Raises Misuse for a parameter without a name or a schema.
+    """
+    known = hints(fn)
+    parameters = list(inspect.signature(fn).parameters.values())  # type: ignore[arg-type]
+    fields: dict[str, typing.Any] = {}
+    for parameter in parameters[1 if takes_context(fn) else 0 :]:
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            raise Misuse(
+                f"Tool {label}: a model needs a name for each input; name *{parameter.name}."
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (known.get(parameter.name, object), default)
+    return TypeAdapter(create_model(f"{label}_arguments", __config__=_STRICT, **fields))
+
+
+def is_record(annotation: object) -> bool:
+    """Whether a value of this type is an object with named fields."""
     if isinstance(annotation, types.GenericAlias) or not isinstance(annotation, type):
         return False
     return (

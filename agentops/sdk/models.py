@@ -1,0 +1,269 @@
+"""Asking a model: what is asked, and the turns between a model and tools until it has answered.
+
+The turns are a generator: it yields steps and is sent what came of them, so that ``async def``
+and ``def`` agents share one loop, and a replay walks through it without asking anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from agentops.sdk import codec, messages
+from agentops.sdk.errors import AgentopsError, Missing, Misuse, PayloadError, StepFailed
+from agentops.sdk.messages import Message, Reply, Role, ToolUse
+from agentops.sdk.tools import Tool
+from agentops.sdk.typing import faults, is_record
+
+DEFAULT_ROUTE = "fast"
+DEFAULT_TIMEOUT_SECONDS = 120.0
+DEFAULT_MAX_TURNS = 25
+DEFAULT_REPAIRS = 2
+ANSWER = "answer"
+LONGEST_RESULT = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a model is told of a tool."""
+
+    name: str
+    description: str
+    schema: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request to whatever model a route chooses.
+
+    ``answer`` is the tool through which a structured answer comes, if one is wanted: the model has
+    to use it or another. ``bigger`` is how often a weaker model failed to give what was asked.
+    """
+
+    route: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    answer: ToolSpec | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    bigger: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """A request as a step. ``added``: the messages no earlier request of this run contains."""
+
+    request: ModelRequest
+    added: tuple[Message, ...]
+    after: str
+    timeout: float
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool the model asked for, as a step."""
+
+    tool: Tool[..., object]
+    arguments: dict[str, object]
+    id: str
+
+
+Batch = list[ModelCall | ToolCall]
+# The key of each step of a batch, and what it returned or how it failed.
+Answers = list[tuple[str, object]]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What ``ctx.model`` is asked."""
+
+    messages: tuple[Message, ...]
+    route: str = DEFAULT_ROUTE
+    tools: tuple[Tool[..., object], ...] = ()
+    output: object = None
+    max_turns: int = DEFAULT_MAX_TURNS
+    repairs: int = DEFAULT_REPAIRS
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    max_tokens: int | None = None
+    temperature: float | None = None
+    id: str | None = None
+
+    @cached_property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(ToolSpec(t.name, t.description, t.schema) for t in self.tools)
+
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        return None if self.output in {None, str} else AnswerForm(self.output)
+
+
+class AnswerForm:
+    """The form of a structured answer."""
+
+    def __init__(self, output: object) -> None:
+        try:
+            self._adapter: TypeAdapter[object] = TypeAdapter(cast("type[object]", output))
+            schema = self._adapter.json_schema()
+        except Exception as error:
+            raise Misuse(
+                f"ctx.model(output={output!r}): no JSON schema for it ({error})."
+            ) from error
+        # Tools take objects; anything else comes as the only property of one.
+        self._wrapped = schema.get("type") != "object" and not is_record(output)
+        if self._wrapped:
+            schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
+        self.spec = ToolSpec(ANSWER, "Give the final answer.", schema)
+
+    def read(self, arguments: dict[str, object] | str) -> object:
+        """The answer. Raises ValueError that says what is wrong with it."""
+        if isinstance(arguments, str):
+            raise ValueError("The arguments are not a JSON object.")
+        if self._wrapped and "value" not in arguments:
+            raise ValueError("/value: is missing")
+        try:
+            return self._adapter.validate_python(arguments["value"] if self._wrapped else arguments)
+        except ValidationError as error:
+            raise ValueError(faults(error)) from None
+
+
+def talk(asked: Talk) -> Generator[Batch, Answers, object]:
+    """Ask, do what the model wants done, ask again, until it has answered.
+
+    Returns its text, or the value of ``output``. Raises StepFailed: ``output_invalid`` when no
+    answer fits after the repairs, ``max_turns`` when it never ends, or why a request failed.
+    """
+    said, added, after = list(asked.messages), tuple(asked.messages), ""
+    wrong = 0
+    for turn in range(asked.max_turns):
+        request = ModelRequest(
+            asked.route,
+            tuple(said),
+            asked.specs,
+            asked.form.spec if asked.form else None,
+            asked.max_tokens,
+            asked.temperature,
+            bigger=max(0, wrong - asked.repairs),
+        )
+        own = None if asked.id is None else f"{asked.id}/{turn + 1}"
+        [(after, reply)] = yield [ModelCall(request, added, after, asked.timeout, own)]
+        if not isinstance(reply, Reply):
+            raise _raised(reply)
+        said.append(reply.message)
+        if asked.form is None and not reply.message.uses:
+            return reply.text
+        fitting, added = _answer(asked.form, reply)
+        if fitting is not None:
+            return fitting[0]
+        if added:
+            wrong += 1
+            if wrong > asked.repairs + 1:
+                raise StepFailed(
+                    f"The model's answer did not fit: {added[0].text}", code="output_invalid"
+                )
+        else:
+            calls = _calls(asked, reply.message.uses, after)
+            answers = yield [call for call in calls if isinstance(call, ToolCall)]
+            added = _results(reply.message.uses, calls, answers)
+        said.extend(added)
+    raise StepFailed(
+        f"The model did not come to an answer in {asked.max_turns} turns.", code="max_turns"
+    )
+
+
+def _answer(
+    form: AnswerForm | None, reply: Reply
+) -> tuple[tuple[object] | None, tuple[Message, ...]]:
+    """The answer, or what to say when none fits; neither while the model uses tools."""
+    if form is None:
+        return None, ()
+    given = next((use for use in reply.message.uses if use.name == ANSWER), None)
+    if given is None and reply.message.uses:
+        return None, ()
+    if given is None:
+        return None, (messages.user(f"Give your answer by calling the tool “{ANSWER}”."),)
+    try:
+        return (form.read(given.arguments),), ()
+    except ValueError as error:
+        others = [u for u in reply.message.uses if u is not given]
+        told = [messages.result(given, f"The answer does not fit. {error}", failed=True)]
+        told += [messages.result(u, "Not called.", failed=True) for u in others]
+        return None, tuple(told)
+
+
+def _calls(asked: Talk, uses: Sequence[ToolUse], after: str) -> list[ToolCall | str]:
+    """What to call, or why not, for each use in turn."""
+    known = {tool.name: tool for tool in asked.tools}
+    calls: list[ToolCall | str] = []
+    for number, use in enumerate(uses, 1):
+        tool = known.get(use.name)
+        if tool is None:
+            names = ", ".join(known) or "none"
+            calls.append(f"There is no tool called “{use.name}”. There are: {names}.")
+            continue
+        try:
+            arguments = tool.arguments(use.arguments)
+        except ValueError as error:
+            calls.append(f"The arguments do not fit. {error}")
+            continue
+        calls.append(ToolCall(tool, arguments, f"{after}/{use.id or number}"))
+    identities = [c.id for c in calls if isinstance(c, ToolCall)]
+    if len(set(identities)) < len(identities):
+        calls = [
+            replace(c, id=f"{after}/{n}") if isinstance(c, ToolCall) else c
+            for n, c in enumerate(calls, 1)
+        ]
+    return calls
+
+
+def _results(
+    uses: Sequence[ToolUse], calls: list[ToolCall | str], answers: Answers
+) -> tuple[Message, ...]:
+    came = iter(answers)
+    told = []
+    for use, call in zip(uses, calls, strict=True):
+        if isinstance(call, str):
+            told.append(messages.result(use, call, failed=True))
+            continue
+        _, value = next(came)
+        failed = isinstance(value, BaseException)
+        if failed and not isinstance(value, AgentopsError):
+            raise _raised(value)
+        told.append(messages.result(use, str(value) if failed else as_text(value), failed=failed))
+    return tuple(told)
+
+
+def as_text(value: object) -> str:
+    """A tool's result as a model reads it; what is too long says so."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, Missing):
+        text = f"{value.tool} is not available: {value.reason} Go on without it."
+    else:
+        try:
+            text = json.dumps(json.loads(codec.canonical(value)), ensure_ascii=False)
+        except PayloadError:
+            text = repr(value)
+    if len(text) <= LONGEST_RESULT:
+        return text
+    return f"{text[:LONGEST_RESULT]}… ({len(text):,} characters; the rest is left out)"
+
+
+def _raised(value: object) -> BaseException:
+    return value if isinstance(value, BaseException) else TypeError(f"not a reply: {value!r}")
+
+
+def prompt(asked: str | Message | Sequence[Message], system: str | None) -> tuple[Message, ...]:
+    """The messages of a request. Raises Misuse for what cannot be one."""
+    said = [asked] if isinstance(asked, (str, Message)) else list(asked)
+    made = tuple(messages.user(m) if isinstance(m, str) else m for m in said)
+    if not made or not all(isinstance(m, Message) for m in made):
+        raise Misuse("ctx.model takes a text, a message, or a list of messages that is not empty.")
+    if system:
+        made = (messages.system(system), *(m for m in made if m.role is not Role.SYSTEM))
+    return made
