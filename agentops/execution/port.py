@@ -66,7 +66,7 @@ class Child:
 class Tried:
     """A model that was asked and failed.
 
-    ``until``: it is to be left alone. ``hopeless``: it will not do better when asked the same again.
+    ``until``: it is to be left alone. ``hopeless``: asked the same again it will not do better.
     """
 
     target: str

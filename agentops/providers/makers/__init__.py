@@ -1,0 +1,1 @@
+"""Clients of providers, one module for each, so that only those in use are imported."""
