@@ -23,7 +23,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from agentops.providers.endpoints import Endpoint
-from agentops.providers.errors import ModelError
+from agentops.sdk.errors import ModelError
 from agentops.sdk.messages import Message, Reply, Role, ToolUse, Usage
 from agentops.sdk.models import ModelRequest, ToolSpec
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import overload
 
 from agentops.sdk.errors import Misuse
+from agentops.sdk.models import ModelRequest
+from agentops.sdk.scripted import Answer
 from agentops.sdk.tools import Tool
 from agentops.sdk.typing import InputForm, Restorer, input_form, restorer, takes_context
 
@@ -33,6 +35,7 @@ class AgentDefinition:
     max_steps: int = DEFAULT_MAX_STEPS
     on_code_change: str = "verify"
     titled: Callable[..., str] | None = None
+    script: Callable[[ModelRequest], Answer] | None = None
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         return self.fn(*args, **kwargs)
@@ -84,6 +87,7 @@ def agent(
     max_steps: int = ...,
     on_code_change: str = ...,
     title: Callable[..., str] | None = ...,
+    script: Callable[[ModelRequest], Answer] | None = ...,
 ) -> Callable[[AgentFunction], AgentDefinition]: ...
 def agent(
     fn: AgentFunction | None = None,
@@ -97,6 +101,7 @@ def agent(
     max_steps: int = DEFAULT_MAX_STEPS,
     on_code_change: str = "verify",
     title: Callable[..., str] | None = None,
+    script: Callable[[ModelRequest], Answer] | None = None,
 ) -> AgentDefinition | Callable[[AgentFunction], AgentDefinition]:
     """Declare a function as an agent. Its first parameter is the context, the rest is its input.
 
@@ -105,7 +110,8 @@ def agent(
     may run it. ``on_code_change`` says what happens to runs begun on another version: ``verify``
     (default: go on when the record fits the new code, otherwise park), ``strict`` (arguments of
     steps must be equal too) or ``pinned`` (only workers of that version go on). ``title`` makes a
-    run's title from its input.
+    run's title from its input. ``script`` says what a model would, where no provider has a key:
+    it gets a ModelRequest and returns a text, ToolUses or an error to raise.
 
     Raises Misuse for a function without a context, or a contradiction.
     """
@@ -128,6 +134,7 @@ def agent(
             max_steps=max_steps,
             on_code_change=on_code_change,
             titled=title,
+            script=script,
         )
 
     return declare if fn is None else declare(fn)

@@ -472,6 +472,11 @@ class ToolContext:
         return _context_in_process, (self.run_id, self.key, self.attempt, left, self.known_as)
 
     @property
+    def seconds_left(self) -> float:
+        """Seconds until the time of this attempt is over; negative when it is."""
+        return self.deadline - time.monotonic()
+
+    @property
     def idempotency_key(self) -> str:
         """The same on every attempt and replay of this call; hand it to the other side."""
         return f"{self.run_id}/{self.known_as}"

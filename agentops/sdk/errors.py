@@ -52,6 +52,42 @@ class OutcomeUnknown(AgentopsError):
     code = "outcome_unknown"
 
 
+# Asking the same model the same again is pointless.
+_HOPELESS = frozenset(
+    {
+        "context_overflow",
+        "authentication_failed",
+        "quota_exceeded",
+        "model_not_found",
+        "request_rejected",
+        "content_filtered",
+    }
+)
+
+
+class ModelError(AgentopsError):
+    """A model could not be asked, or did not answer.
+
+    ``code`` is ``rate_limited``, ``overloaded``, ``provider_error``, ``connection_failed``,
+    ``timeout``, ``cut_off``, ``context_overflow``, ``authentication_failed``, ``quota_exceeded``,
+    ``model_not_found``, ``request_rejected`` or ``content_filtered``. ``after``: the seconds the
+    provider wants to be left alone. ``sent``: the request may have reached it and be paid for.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, after: float | None = None, sent: bool = True
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.after = after
+        self.sent = sent
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same model may do better."""
+        return self.code not in _HOPELESS
+
+
 class StepFailed(AgentopsError):
     """A step failed for good. Raised in the agent, alike when it happens and on every replay."""
 

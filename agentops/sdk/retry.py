@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from agentops.sdk.errors import AgentopsError, Fatal, OutcomeUnknown, Retryable, ToolError
+from agentops.sdk.errors import (
+    AgentopsError,
+    Fatal,
+    ModelError,
+    OutcomeUnknown,
+    Retryable,
+    ToolError,
+)
 
 # Whatever a server asks for, a run looks again within a day.
 LONGEST_PAUSE_SECONDS = 86_400.0
@@ -78,7 +85,18 @@ _HOPELESS = (
     IsADirectoryError,
     NotADirectoryError,
 )
-_TROUBLE = frozenset({"timeout", "connection_failed", "http_429", "retryable"})
+_TROUBLE = frozenset(
+    {
+        "timeout",
+        "connection_failed",
+        "http_429",
+        "retryable",
+        "rate_limited",
+        "overloaded",
+        "provider_error",
+        "cut_off",
+    }
+)
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "gaierror"})
 _RETRY_STATUS = frozenset({408, 409, 425, 429})
 
@@ -105,6 +123,8 @@ def judge(error: BaseException) -> Failure:
         return Failure(error.code, message, kind, True, Certainty.NOT_DONE, error.after)
     if isinstance(error, OutcomeUnknown):
         return Failure(error.code, message, kind, True, Certainty.AMBIGUOUS)
+    if isinstance(error, ModelError):
+        return _judge_model(error, message, kind)
     if isinstance(error, (Fatal, ToolError)):
         return Failure(error.code, message, kind, False, Certainty.NOT_DONE)
     if isinstance(error, AgentopsError):
@@ -117,6 +137,11 @@ def judge(error: BaseException) -> Failure:
     if isinstance(error, TimeoutError):
         return Failure("timeout", message, kind, True, Certainty.AMBIGUOUS)
     return Failure("error", message, kind, not isinstance(error, _HOPELESS), Certainty.AMBIGUOUS)
+
+
+def _judge_model(error: ModelError, message: str, kind: str) -> Failure:
+    certainty = Certainty.AMBIGUOUS if error.sent else Certainty.NOT_DONE
+    return Failure(error.code, message, kind, error.retry, certainty, error.after)
 
 
 def _judge_status(error: BaseException, status: int, message: str, kind: str) -> Failure:

@@ -34,10 +34,11 @@ class ScriptedModel:
             raise Misuse(f"The script has {len(self.answers)} answers; the agent wants another.")
         if isinstance(given, Exception):
             raise given
-        return _reply(given)
+        return as_reply(given)
 
 
-def _reply(given: Answer) -> Reply:
+def as_reply(given: Answer) -> Reply:
+    """The reply that an answer, not an error, stands for."""
     if isinstance(given, Reply):
         return given
     if isinstance(given, str):

@@ -31,6 +31,7 @@ from runs.engine.claims import Claims, Unreadable
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
+from runs.engine.models import Models
 from runs.engine.options import Options
 from runs.engine.partings import Partings
 from runs.engine.port import WorkerPort
@@ -61,6 +62,7 @@ class Host:
         self.port = WorkerPort(self)
         self.keeper = Keeper(self, options)
         self.breakers = Breakers(self.keeper.defer)
+        self.models = Models(self)
         self.draining = False
         self.thread_id = 0
         self._drain_asked = threading.Event()

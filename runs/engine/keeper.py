@@ -139,16 +139,16 @@ class Keeper(threading.Thread):
 
     def defer(self, duty: Callable[[Query], None]) -> None:
         """Do something with the keeper's connection, soon."""
-        self._calls.put(lambda: duty(self._query))
+        self._calls.put(lambda: duty(self.query))
 
     def is_gone(self, worker: int, deadline: datetime) -> bool:
         """Whether attempts of ``worker`` up to ``deadline`` can act no more."""
         self._look_at_neighbours()
-        return bool(self._query(statements.IS_GONE, worker, deadline)[0][0])
+        return bool(self.query(statements.IS_GONE, worker, deadline)[0][0])
 
     def messages(self, run: int, after: int) -> list[Message]:
         """What reached a run after message ``after``."""
-        rows = self._query(statements.MESSAGES, run, after)
+        rows = self.query(statements.MESSAGES, run, after)
         return [Message(n, name, codec.Encoded(c, bytes(data))) for n, name, c, data in rows]
 
     def tell_late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
@@ -176,7 +176,7 @@ class Keeper(threading.Thread):
     def register(self) -> None:
         """Become a new incarnation. Takes over what dead neighbours of this machine left."""
         o = self._options
-        row = self._query(
+        row = self.query(
             statements.REGISTER,
             self._machine,
             socket.gethostname(),
@@ -192,7 +192,7 @@ class Keeper(threading.Thread):
         self._kept(row[1])
         log.info("worker.registered", worker=self.worker, queues=list(o.queues))
         agents = [agent.name for agent in catalog().agents()]
-        self._query(statements.OFFER_AGAIN, list(o.queues), agents)
+        self.query(statements.OFFER_AGAIN, list(o.queues), agents)
         if self._look_at_neighbours():
             o.sweep()
 
@@ -207,9 +207,9 @@ class Keeper(threading.Thread):
     def _look_at_neighbours(self) -> int:
         """Note which workers of this machine have exited. Returns how many."""
         gone = 0
-        for worker, pid, started in self._query(statements.NEIGHBOURS, self._machine, self.worker):
+        for worker, pid, started in self.query(statements.NEIGHBOURS, self._machine, self.worker):
             if process_started(pid) != started:
-                self._query(statements.DEPART, worker)
+                self.query(statements.DEPART, worker)
                 gone += 1
         return gone
 
@@ -252,14 +252,14 @@ class Keeper(threading.Thread):
         self.join(timeout=2)
         with contextlib.suppress(psycopg.Error):
             if clean:
-                self._query(statements.DEPART, self.worker)
+                self.query(statements.DEPART, self.worker)
             self._drop_connection()
 
     # -- duties -------------------------------------------------------------------------------
 
     def _heartbeat(self) -> None:
         state = "draining" if self._host.draining else "alive"
-        rows = self._query(statements.HEARTBEAT, self.worker, state)
+        rows = self.query(statements.HEARTBEAT, self.worker, state)
         if rows:
             self._kept(rows[0][0])
             self._look_at_neighbours()
@@ -274,7 +274,7 @@ class Keeper(threading.Thread):
 
     def _notice(self) -> None:
         before = self._host.held()
-        rows = self._query(statements.NOTICE, self.worker)
+        rows = self.query(statements.NOTICE, self.worker)
         for run, _, signal_seq, cancelled, paused in rows:
             self._host.call(
                 functools.partial(self._host.noticed, run, signal_seq, cancelled, paused=paused)
@@ -289,17 +289,18 @@ class Keeper(threading.Thread):
         now = time.monotonic()
         self._unknown = {pair: self._unknown.get(pair, now) for pair in unknown}
         for run, epoch in [p for p, at in self._unknown.items() if now - at >= ORPHAN_SECONDS]:
-            self._query(statements.DISOWN, run, epoch, self.worker)
+            self.query(statements.DISOWN, run, epoch, self.worker)
             log.warning("run.disowned", run=run, epoch=epoch)
 
     def _tell_progress(self) -> None:
         rows = self._host.progress()
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
-            self._query(statements.PROGRESS, *columns)
+            self.query(statements.PROGRESS, *columns)
 
     def _share_breakers(self) -> None:
-        self._host.breakers.share(self._query)
+        self._host.breakers.share(self.query)
+        self._host.models.share(self.query)
 
     def _watch(self) -> None:
         """Notice a loop that does not turn, and threads that never came back."""
@@ -325,7 +326,8 @@ class Keeper(threading.Thread):
 
     # -- connection ---------------------------------------------------------------------------
 
-    def _query(self, sql: str, *values: object) -> list[Row]:
+    def query(self, sql: str, *values: object) -> list[Row]:
+        """Rows of a statement over the keeper's connection; in its thread only."""
         if self._connection is None:
             self._connection = psycopg.connect(
                 self._options.conninfo, autocommit=True, cursor_factory=psycopg.RawCursor

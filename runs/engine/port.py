@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from agentops.execution.port import Child, Numbers
+from agentops.execution.port import Child, Choice, Numbers, Pause, Tried
 from agentops.execution.records import Claim, Entry
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
+from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 from runs.engine.batches import Appending, Spawning
@@ -91,6 +92,14 @@ class WorkerPort:
 
     def report(self, target: str, *, worked: bool) -> None:
         self._host.breakers.report(target, worked=worked)
+
+    async def choose(
+        self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Choice | Pause:
+        return await self._host.models.choose(claim, request, tried)
+
+    def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
+        return self._host.models.exhausted(claim, request, tried)
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         self._host.keeper.tell_late(claim, key, n, outcome)

@@ -5,6 +5,7 @@ from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.reply import Reply
+from runs.models.routing import LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
 from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
 from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
@@ -19,9 +20,13 @@ __all__ = [
     "Conversation",
     "Inbox",
     "Journal",
+    "LimitBucket",
     "Message",
+    "ModelEndpoint",
+    "ModelProtocol",
     "Phase",
     "Reply",
+    "RouteVersion",
     "Run",
     "RunPayload",
     "RunStatus",

@@ -1,0 +1,187 @@
+"""Asking models from a worker: its routes, its keys, the pace of its providers.
+
+Routes and endpoints are read every second over the keeper's connection, so that a step asks no
+database to learn them; what an operator saves holds for the next attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from agentops.execution.port import Choice, Pause, Tried
+from agentops.execution.records import Claim, Meta
+from agentops.providers import builtin, routing, scripted
+from agentops.providers.endpoints import Endpoint, Protocol
+from agentops.providers.routing import Candidate, Decision, Facts, Route
+from agentops.sdk.catalog import catalog
+from agentops.sdk.context import ToolContext
+from agentops.sdk.errors import Fatal
+from agentops.sdk.messages import Reply
+from agentops.sdk.models import ModelRequest
+from runs.engine.limits import Limits
+
+if TYPE_CHECKING:
+    from runs.engine.host import Host
+
+Rows = list[tuple[Any, ...]]
+Query = Callable[..., Rows]
+log = structlog.get_logger(__name__)
+
+_ENDPOINTS = """
+SELECT name, protocol, base_url, key_variable, requests_per_minute, tokens_per_minute
+  FROM model_endpoint
+"""
+_ROUTES = """
+SELECT DISTINCT ON (route) route, number, candidates::text FROM route_version
+ ORDER BY route, number DESC
+"""
+_WHO = """
+SELECT u.username, coalesce(t.name, '') FROM run r
+  JOIN accounts_user u ON u.id = r.owner_id LEFT JOIN accounts_team t ON t.id = r.team_id
+ WHERE r.id = $1
+"""
+KNOWN_RUNS = 10_000
+_REQUEST_MARGIN = 5.0
+
+
+class Models:
+    """The models as this process may ask them."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.limits = Limits(self._query, host.keeper.defer)
+        self._endpoints = builtin.endpoints(os.environ)
+        self._missing: dict[str, str] = {}
+        self._routes: dict[str, Route] = {}
+        self._broken: dict[str, str] = {}
+        self._people: OrderedDict[int, tuple[str, str]] = OrderedDict()
+
+    # -- what is known ------------------------------------------------------------------------
+
+    def share(self, query: Query) -> None:
+        """Learn routes and endpoints as they stand. Called by the keeper."""
+        endpoints, missing, limits = builtin.endpoints(os.environ), {}, {}
+        for name, protocol, base_url, variable, requests, tokens in query(_ENDPOINTS):
+            key = os.environ.get(variable, "") if variable else ""
+            endpoints[name] = Endpoint(name, Protocol(protocol), base_url, key)
+            if variable and not key:
+                missing[name] = f"{variable} is not set for this worker"
+            limits[name] = (requests, tokens)
+        self._endpoints, self._missing = endpoints, missing
+        self.limits.known(limits)
+        self._read_routes(query)
+
+    def _read_routes(self, query: Query) -> None:
+        routes, broken = {}, {}
+        for name, number, text in query(_ROUTES):
+            try:
+                routes[name] = Route(name, number, routing.candidates(json.loads(text)))
+            except ValueError as error:
+                broken[name] = str(error)
+        for name, fault in broken.items() - self._broken.items():
+            log.error("route.unreadable", route=name, fault=fault)
+        self._routes, self._broken = routes, broken
+
+    def _route(self, name: str) -> Route:
+        route = self._routes.get(name) or builtin.route(name, self._endpoints)
+        if route is None:
+            names = ", ".join(sorted({*self._routes, *builtin.NAMES}))
+            raise Fatal(f"There is no route “{name}”. There are: {names}.")
+        return route
+
+    # -- choosing -----------------------------------------------------------------------------
+
+    async def choose(
+        self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Choice | Pause:
+        """Whom to ask next, once the pace of its provider allows. Raises Fatal for nobody."""
+        route = self._route(request.route)
+        if any(c.when.people or c.when.teams for c in route.candidates):
+            await self._look_up(claim)
+        decision = routing.decide(route, request, tried, self._facts(claim))
+        candidate = decision.candidate
+        if candidate is None and decision.rests_seconds > 0:
+            return Pause(decision.rests_seconds, f"route {route.name}: {decision.why_nobody}")
+        if candidate is None:
+            raise Fatal(f"Nobody can be asked for route “{route.name}”: {decision.why_nobody}.")
+        seconds = await self.limits.take(candidate.endpoint, routing.input_tokens(request))
+        if seconds > 0:
+            return Pause(seconds, f"the pace of {candidate.endpoint}")
+        return Choice(
+            candidate.target,
+            _note(route, candidate, decision),
+            self._asking(claim, candidate, request),
+        )
+
+    def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
+        """Whether nobody is left to ask, now or later."""
+        return routing.is_exhausted(self._route(request.route), request, tried, self._facts(claim))
+
+    def _facts(self, claim: Claim) -> Facts:
+        person, team = self._people.get(claim.id, ("", ""))
+        now: datetime = self._host.keeper.now()
+        return Facts(claim.agent, person, team, now, self._host.breakers.blocked, self._unfit)
+
+    def _unfit(self, candidate: Candidate) -> str:
+        if candidate.endpoint not in self._endpoints:
+            return "there is no such endpoint"
+        return self._missing.get(candidate.endpoint, "")
+
+    async def _look_up(self, claim: Claim) -> None:
+        if claim.id in self._people:
+            return
+        rows = await self._query(lambda query: query(_WHO, claim.id))
+        self._people[claim.id] = rows[0] if rows else ("", "")
+        if len(self._people) > KNOWN_RUNS:
+            self._people.popitem(last=False)
+
+    async def _query(self, what: Callable[[Query], Rows]) -> Rows:
+        return await self._host.keeper.ask(lambda keeper: what(keeper.query))
+
+    # -- asking -------------------------------------------------------------------------------
+
+    def _asking(
+        self, claim: Claim, candidate: Candidate, request: ModelRequest
+    ) -> Callable[[ToolContext], Awaitable[Reply]]:
+        endpoint = self._endpoints[candidate.endpoint]
+        if endpoint.protocol is Protocol.SCRIPTED:
+            return functools.partial(self._play, claim.agent, request)
+        return functools.partial(self._ask, endpoint, candidate.model, request)
+
+    async def _ask(
+        self, endpoint: Endpoint, model: str, request: ModelRequest, context: ToolContext
+    ) -> Reply:
+        # Pydantic AI takes seconds to import, which must not hold up the loop.
+        adapter = await asyncio.to_thread(import_module, "agentops.providers.adapter")
+        seconds = max(1.0, context.seconds_left - _REQUEST_MARGIN)
+        reply: Reply = await adapter.ask(
+            endpoint, model, request, timeout=seconds, sink=context.stream
+        )
+        self.limits.settle(endpoint.name, routing.input_tokens(request), reply.usage)
+        return reply
+
+    async def _play(self, agent: str, request: ModelRequest, context: ToolContext) -> Reply:
+        return await scripted.play(catalog().agent(agent).script, request, context.stream)
+
+
+def _note(route: Route, candidate: Candidate, decision: Decision) -> Meta:
+    note: Meta = {
+        "target": candidate.target,
+        "route": route.name,
+        "route_version": route.version,
+        "endpoint": candidate.endpoint,
+        "requested": candidate.model,
+    }
+    if decision.rejected:
+        note["rejected"] = dict(decision.rejected)
+    return note
