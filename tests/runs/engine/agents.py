@@ -10,6 +10,9 @@ import threading
 import time
 
 from agentops import RunContext, StepFailed, SyncRunContext, ToolContext, agent, tool
+from agentops.sdk.messages import Role, ToolUse
+from agentops.sdk.models import ModelRequest
+from agentops.sdk.scripted import Answer
 
 STARTED = threading.Semaphore(0)
 GO_ON = threading.Event()
@@ -258,3 +261,20 @@ async def siblings(ctx: RunContext) -> object:
     child = await ctx.spawn(listens, {})
     await _act(ctx, "b")
     return await child.result()
+
+
+@tool(effect="read")
+def price(item: str) -> int:
+    """The price of an item in cents."""
+    return len(item)
+
+
+def part(request: ModelRequest) -> Answer:
+    if request.messages[-1].role is Role.TOOL:
+        return f"It costs {request.messages[-1].text} cents."
+    return ToolUse("one", "price", {"item": "pear"})
+
+
+@agent(name="shopkeeper", script=part)
+async def shopkeeper(ctx: RunContext, route: str = "fast") -> str:
+    return await ctx.model("What does a pear cost?", tools=[price], route=route)

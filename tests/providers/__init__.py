@@ -1,0 +1,1 @@
+"""Models: which is asked, how, and what comes back."""
