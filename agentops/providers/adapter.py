@@ -1,4 +1,6 @@
-"""The one place that knows Pydantic AI's models. Imported by workers, when they first ask one.
+"""The one place that knows Pydantic AI's models, with what ``failures`` knows of their errors.
+
+Imported by workers, when they first ask a model.
 
 One call is one HTTP request: the clients' own retries are off, because the engine retries and
 records every attempt.
@@ -7,14 +9,16 @@ records every attempt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic import TypeAdapter
-from pydantic_ai import exceptions as theirs
+from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import messages as wire
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, ModelRequestParameters
@@ -22,6 +26,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from agentops.providers import failures
+from agentops.providers.discretion import discreet
 from agentops.providers.endpoints import Endpoint
 from agentops.sdk.errors import ModelError
 from agentops.sdk.messages import Message, Reply, Role, ToolUse, Usage
@@ -30,97 +36,138 @@ from agentops.sdk.models import ModelRequest, ToolSpec
 Sink = Callable[[str], None]
 
 _FINISH = {"tool_call": "tools", "content_filter": "filtered"}
-# Subclasses come before what they are subclasses of.
-_CODES: Sequence[tuple[type[Exception], str]] = (
-    (theirs.ModelRateLimitError, "rate_limited"),
-    (theirs.ModelQuotaExceededError, "quota_exceeded"),
-    (theirs.ModelOverloadedError, "overloaded"),
-    (theirs.ModelUnavailableError, "overloaded"),
-    (theirs.ModelServerError, "provider_error"),
-    (theirs.ModelTimeoutError, "timeout"),
-    (theirs.ModelConnectionError, "connection_failed"),
-    (theirs.ModelAuthenticationError, "authentication_failed"),
-    (theirs.ModelNotFoundError, "model_not_found"),
-    (theirs.ModelContextWindowExceededError, "context_overflow"),
-    (theirs.ContentFilterError, "content_filtered"),
-    (theirs.ModelRequestRejectedError, "request_rejected"),
-)
 _RESPONSE = TypeAdapter(wire.ModelResponse)
-_UNSENT = frozenset({"pool", "connect"})
+# The limit of all of an answer must not come before that of its first silence.
+_MOMENT = 0.25
+# Their loggers write down requests, with prompts, whenever somebody asks for details.
+_TALKATIVE = ("openai", "anthropic", "google_genai", "httpx2", "httpcore2")
 
 
 async def ask(
     endpoint: Endpoint, model: str, request: ModelRequest, *, timeout: float, sink: Sink
 ) -> Reply:
-    """Ask ``model`` once; its text goes to ``sink`` as it comes. Raises ModelError."""
-    settings = ModelSettings(timeout=timeout, max_retries=0)
+    """Ask ``model`` once; its text goes to ``sink`` as it comes.
+
+    Raises ModelError, also when the answer breaks off or is not whole within ``timeout`` seconds.
+    """
+    async with contextlib.aclosing(_answer(endpoint, model, request, timeout)) as parts:
+        async for part in parts:
+            if isinstance(part, wire.ModelResponse):
+                return _reply(part)
+            sink(part)
+    raise ModelError("cut_off", f"{model}: {failures.CUT_OFF}")
+
+
+async def _answer(
+    endpoint: Endpoint, model: str, request: ModelRequest, timeout: float
+) -> AsyncGenerator[str | wire.ModelResponse]:
+    """The pieces of the text, then all of the answer. Raises ModelError."""
+    said, parameters = _messages(request.messages), _parameters(request)
+    client = await _model(endpoint, model)
+    begun = False
+    try:
+        asked = model_request_stream(
+            client,
+            said,
+            model_settings=_settings(request, timeout),
+            model_request_parameters=parameters,
+        )
+        async with asked as stream:
+            begun = True
+            async for event in stream:
+                if text := _text(event):
+                    yield text
+            response = stream.get()
+        failed = None if _is_whole(response) else ModelError("cut_off", failures.CUT_OFF)
+    except Exception as error:  # noqa: BLE001 - a client that is told nonsense may raise anything
+        failed = failures.told(error, begun=begun, key=endpoint.key, said=request.messages)
+    if failed is not None:
+        # Not from within: what the client raised holds the whole request, and tracebacks show it.
+        raise ModelError(failed.code, f"{model}: {failed}", after=failed.after, sent=failed.sent)
+    yield response
+
+
+def _settings(request: ModelRequest, timeout: float) -> ModelSettings:
+    settings = ModelSettings(
+        # Each silence, from the first: the client then says whether the request was sent.
+        timeout=timeout,
+        # All of it, for who is never silent and never done.
+        request_timeout=timeout + _MOMENT,
+        max_retries=0,
+    )
     if request.max_tokens is not None:
         settings["max_tokens"] = request.max_tokens
     if request.temperature is not None:
         settings["temperature"] = request.temperature
-    try:
-        async with model_request_stream(
-            _model(endpoint, model),
-            _messages(request.messages),
-            model_settings=settings,
-            model_request_parameters=_parameters(request),
-        ) as stream:
-            async for event in stream:
-                _show(event, sink)
-            return _reply(stream.get())
-    except (theirs.AgentRunError, theirs.UserError) as error:
-        raise _told(error, model) from error
+    return settings
 
 
-def _show(event: object, sink: Sink) -> None:
+def _text(event: object) -> str:
     if isinstance(event, wire.PartStartEvent) and isinstance(event.part, wire.TextPart):
-        sink(event.part.content)
-    elif isinstance(event, wire.PartDeltaEvent) and isinstance(event.delta, wire.TextPartDelta):
-        sink(event.delta.content_delta)
+        return event.part.content
+    if isinstance(event, wire.PartDeltaEvent) and isinstance(event.delta, wire.TextPartDelta):
+        return event.delta.content_delta
+    return ""
 
 
-def _told(error: Exception, model: str) -> ModelError:
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
-    if not code:
-        code = "request_rejected" if isinstance(error, theirs.UserError) else "provider_error"
-    sent = getattr(error, "phase", None) not in _UNSENT
-    if code in {"connection_failed", "timeout"} and getattr(error, "in_stream", False):
-        code = "cut_off"
-    after = getattr(error, "retry_after", None)
-    return ModelError(code, f"{model}: {_words(error)}", after=after, sent=sent)
+def _is_whole(response: wire.ModelResponse) -> bool:
+    """Whether the provider said that this is the end.
 
-
-def _words(error: Exception) -> str:
-    """What the provider says is wrong; never the whole answer, which may quote the prompt."""
-    body = getattr(error, "body", None)
-    inner = body.get("error", body) if isinstance(body, dict) else None
-    said = inner.get("message") if isinstance(inner, dict) else None
-    status = getattr(error, "status_code", None)
-    text = str(said or getattr(error, "message", "") or type(error).__name__)
-    return f"HTTP {status}: {text}"[:500] if status else text[:500]
+    Pydantic AI takes a stream that just stops for an answer, as some servers never say why they
+    stop. Those are not worth half a sentence that passes for all of it.
+    """
+    details = response.provider_details or {}
+    return "finish_reason" in details or response.finish_reason == "content_filter"
 
 
 # -- models -----------------------------------------------------------------------------------
 
 
-# Clients keep connections, which belong to the loop they were made on.
-_made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Endpoint, str], Model[Any]]] = (
-    WeakKeyDictionary()
-)
+class _Clients:
+    """Those of one loop, to which their connections belong."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[Endpoint, str], Model[Any]] = {}
+        self.open = contextlib.AsyncExitStack()
 
 
-def _model(endpoint: Endpoint, name: str) -> Model[Any]:
-    made = _made.setdefault(asyncio.get_running_loop(), {})
-    if (endpoint, name) not in made:
-        # Each of these packages takes seconds to import; who asks one does not pay for the others.
-        maker = import_module(f"agentops.providers.makers.{endpoint.protocol.value}")
-        made[endpoint, name] = maker.model(endpoint, name)
-    return made[endpoint, name]
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
+
+
+async def _model(endpoint: Endpoint, name: str) -> Model[Any]:
+    clients = _clients.setdefault(asyncio.get_running_loop(), _Clients())
+    if (endpoint, name) not in clients.made:
+        # Not on the loop: the first of each protocol takes seconds, and others have to go on.
+        model = await asyncio.to_thread(_make, endpoint, name)
+        if clients.made.setdefault((endpoint, name), model) is model:
+            await clients.open.enter_async_context(model)
+    return clients.made[endpoint, name]
+
+
+async def close() -> None:
+    """Let go of the connections of this loop, before it ends."""
+    clients = _clients.pop(asyncio.get_running_loop(), None)
+    if clients is not None:
+        await clients.open.aclose()
+
+
+def _make(endpoint: Endpoint, name: str) -> Model[Any]:
+    # Each of these packages takes seconds to import; who asks one does not pay for the others.
+    maker = import_module(f"agentops.providers.makers.{endpoint.protocol.value}")
+    for logger in _TALKATIVE:
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    try:
+        model: Model[Any] = maker.model(endpoint, name)
+    except Exception as error:  # noqa: BLE001 - whatever a client makes of a wrong address
+        words = discreet(str(error), key=endpoint.key, said=())
+        told = f"The endpoint “{endpoint.name}” cannot be used: {words}"
+        raise ModelError("connection_failed", told, sent=False) from None
+    return model
 
 
 async def context_window(endpoint: Endpoint, name: str) -> int | None:
     """Tokens the model takes in, as far as Pydantic AI's profile of it knows."""
-    return _model(endpoint, name).profile.get("context_window")
+    return (await _model(endpoint, name)).profile.get("context_window")
 
 
 # -- what goes out ----------------------------------------------------------------------------
@@ -173,7 +220,8 @@ def _part(message: Message) -> wire.ModelRequestPart:
 
 def _response(message: Message) -> wire.ModelResponse:
     if message.native is not None:
-        return _RESPONSE.validate_python(message.native)
+        with contextlib.suppress(ValidationError):  # written by another release: words and calls
+            return _RESPONSE.validate_python(message.native)
     parts: list[wire.ModelResponsePart] = [wire.TextPart(message.text)] if message.text else []
     parts += [
         wire.ToolCallPart(tool_name=use.name, args=use.arguments, tool_call_id=use.id)
@@ -186,6 +234,7 @@ def _response(message: Message) -> wire.ModelResponse:
 
 
 def _reply(response: wire.ModelResponse) -> Reply:
+    response = replace(response, parts=_told_apart(response.parts))
     uses = tuple(
         ToolUse(part.tool_call_id, part.tool_name, _arguments(part.args))
         for part in response.parts
@@ -200,6 +249,21 @@ def _reply(response: wire.ModelResponse) -> Reply:
         _usage(response.usage),
         response.provider_response_id or "",
     )
+
+
+def _told_apart(parts: Sequence[wire.ModelResponsePart]) -> list[wire.ModelResponsePart]:
+    """The parts, no two calls with one id: providers take none of it back otherwise."""
+    known: set[str] = set()
+    made: list[wire.ModelResponsePart] = []
+    for part in parts:
+        if isinstance(part, wire.ToolCallPart):
+            given, n = part.tool_call_id, 1
+            while part.tool_call_id in known:
+                n += 1
+                part = replace(part, tool_call_id=f"{given}-{n}")  # noqa: PLW2901 - until it is new
+            known.add(part.tool_call_id)
+        made.append(part)
+    return made
 
 
 def _native(response: wire.ModelResponse) -> dict[str, object] | None:

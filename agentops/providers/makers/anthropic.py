@@ -13,5 +13,7 @@ from agentops.providers.endpoints import Endpoint
 
 def model(endpoint: Endpoint, name: str) -> Model[Any]:
     """The model called ``name`` at ``endpoint``."""
-    provider = AnthropicProvider(api_key=endpoint.key, base_url=endpoint.base_url or None)
+    # Without one, the client would send the key it finds in the environment, wherever that belongs.
+    key = endpoint.key or "none"
+    provider = AnthropicProvider(api_key=key, base_url=endpoint.base_url or None)
     return AnthropicModel(name, provider=provider)

@@ -13,5 +13,5 @@ from agentops.providers.endpoints import Endpoint
 
 def model(endpoint: Endpoint, name: str) -> Model[Any]:
     """The model called ``name`` at ``endpoint``."""
-    provider = GoogleProvider(api_key=endpoint.key, base_url=endpoint.base_url or None)
+    provider = GoogleProvider(api_key=endpoint.key or "none", base_url=endpoint.base_url or None)
     return GoogleModel(name, provider=provider)
