@@ -4,7 +4,9 @@ Authors import from here. Importing it needs no Django, no settings and no datab
 """
 
 from agentops.sdk.agents import AgentDefinition, agent
-from agentops.sdk.context import ChildRun, RunContext, SyncRunContext, ToolContext
+from agentops.sdk.blocking import SyncRunContext
+from agentops.sdk.calls import ToolContext
+from agentops.sdk.context import ChildRun, RunContext
 from agentops.sdk.errors import (
     AgentopsError,
     ChildFailed,

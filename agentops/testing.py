@@ -36,7 +36,7 @@ from agentops.execution.records import Claim, Entry, History, Message, Phase
 from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
-from agentops.sdk.context import ToolContext
+from agentops.sdk.calls import ToolContext
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer, ScriptedModel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import inspect
 import time
@@ -15,12 +14,11 @@ from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
 from agentops.execution.port import Choice, Port, Tried, is_ours
-from agentops.execution.records import Claim, Entry, Meta
+from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import Replay
 from agentops.execution.threads import Abandoned, Threads, bounded
 from agentops.execution.waits import Wait
 from agentops.sdk.errors import Fatal, PayloadError
-from agentops.sdk.messages import Reply
 from agentops.sdk.retry import Certainty, Failure, judge
 from agentops.sdk.tools import Effect
 
@@ -158,8 +156,8 @@ class Attempts:
             return failure
         self._learn(flight, None)
         fault("effect.after", call.work.name)
-        if isinstance(value, Reply):
-            flight.note |= _told(value)
+        if call.work.facts is not None:
+            flight.note |= call.work.facts(value)
         return (
             value if isinstance(value, Outcome) else self._outcomes.succeeded(call, value, flight)
         )
@@ -229,9 +227,3 @@ class Attempts:
                 flight.announced = True
                 rows.append(self._outcomes.started(key, flight))
         return rows
-
-
-def _told(reply: Reply) -> Meta:
-    """What every row about an answer of a model says: who gave it and what it took."""
-    usage = {name: count for name, count in dataclasses.asdict(reply.usage).items() if count}
-    return {"model": reply.model, "finish": reply.finish, "usage": usage}

@@ -18,7 +18,7 @@ from agentops.execution.replay import SETTLED, Replay
 from agentops.execution.threads import Threads, bounded
 from agentops.execution.waits import Wait
 from agentops.sdk import codec
-from agentops.sdk.context import ToolContext
+from agentops.sdk.calls import ToolContext
 from agentops.sdk.retry import Failure
 from agentops.sdk.tools import Verdict, Verified
 from agentops.sdk.typing import takes_context

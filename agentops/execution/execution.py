@@ -35,7 +35,8 @@ from agentops.execution.stepping import Stepping
 from agentops.execution.threads import Threads
 from agentops.execution.waits import LINGER_SECONDS
 from agentops.sdk.agents import AgentDefinition
-from agentops.sdk.context import RunContext, SyncRunContext
+from agentops.sdk.blocking import SyncRunContext
+from agentops.sdk.context import RunContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from agentops.execution.records import Claim, Entry, Meta
+from agentops.sdk.calls import ToolContext
 from agentops.sdk.codec import Encoded
-from agentops.sdk.context import ToolContext
 from agentops.sdk.errors import Misuse
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest

@@ -75,7 +75,7 @@ async def _answer(
         async with asked as stream:
             begun = True
             async for event in stream:
-                if text := _text(event):
+                if text := text_in(event):
                     yield text
             response = stream.get()
         failed = None if _is_whole(response) else ModelError("cut_off", failures.CUT_OFF)
@@ -102,7 +102,8 @@ def _settings(request: ModelRequest, timeout: float) -> ModelSettings:
     return settings
 
 
-def _text(event: object) -> str:
+def text_in(event: object) -> str:
+    """The piece of text that an event of a stream brings, or nothing."""
     if isinstance(event, wire.PartStartEvent) and isinstance(event.part, wire.TextPart):
         return event.part.content
     if isinstance(event, wire.PartDeltaEvent) and isinstance(event.delta, wire.TextPartDelta):
@@ -246,7 +247,7 @@ def _reply(response: wire.ModelResponse) -> Reply:
         Message(Role.ASSISTANT, text, uses, native=_native(response)),
         "tools" if uses and finish == "stop" else finish,
         response.model_name or "",
-        _usage(response.usage),
+        usage_of(response.usage),
         response.provider_response_id or "",
     )
 
@@ -287,7 +288,8 @@ def _arguments(given: Any) -> dict[str, object] | str:
     return read if isinstance(read, dict) else given
 
 
-def _usage(usage: RequestUsage) -> Usage:
+def usage_of(usage: RequestUsage) -> Usage:
+    """Theirs as ours."""
     return Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,

@@ -44,16 +44,16 @@ def _words(said: Iterable[Message]) -> Iterator[str]:
         yield message.text.strip()
         for use in message.uses:
             given = use.arguments
-            yield from _leaves(given)
+            yield from leaves(given)
 
 
-def _leaves(value: object) -> Iterator[str]:
+def leaves(value: object) -> Iterator[str]:
     """Every text in a value."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from _leaves(item)
+            yield from leaves(item)
     elif isinstance(value, str):
         yield value.strip()
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import random
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import datetime
-from typing import Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Protocol, TypeVar, Unpack, cast, overload
 
 from agentops.sdk import models, steps
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.errors import AgentopsError, Misuse
-from agentops.sdk.messages import Message
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
 
@@ -28,29 +26,13 @@ class Backend(Protocol):
     run_id: str
 
     def ask(self, step: steps.Step) -> tuple[str, asyncio.Future[object]]: ...
+    def ask_as(self, key: str, step: steps.Step) -> asyncio.Future[object]: ...
     def now(self) -> datetime: ...
     def seed(self, name: str) -> str: ...
     def patched(self, id: str) -> bool: ...
     def progress(self, text: str, fraction: float | None) -> None: ...
     def turns(self, last: int) -> list[Turn]: ...
     def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
-
-
-Said = str | Message | Sequence[Message]
-
-
-class HowTo(TypedDict, total=False):
-    """How ``ctx.model`` is to ask."""
-
-    route: str
-    system: str
-    tools: Sequence[Tool[..., object]]
-    max_turns: int
-    repairs: int
-    timeout: float
-    max_tokens: int
-    temperature: float
-    id: str
 
 
 class ChildRun:
@@ -133,6 +115,11 @@ class RunContext:
         )
         return cast("Awaitable[R]", self._backend.ask(work)[1])
 
+    def unit(self, key: str, step: steps.Step) -> Awaitable[object]:
+        """Do a step under a key of the caller's own. For adapters of frameworks, which know
+        their units by better names than the order in which they come."""
+        return self._backend.ask_as(key, step)
+
     @overload
     def model(self, prompt: Said, **how: Unpack[HowTo]) -> Awaitable[str]: ...
     @overload
@@ -152,7 +139,7 @@ class RunContext:
         Raises StepFailed: when no model of the route answers, when the answer does not fit
         (``output_invalid``), when there is no end (``max_turns``).
         """
-        return _walk(self._backend, models.talk(_talk(prompt, output, how)))
+        return _walk(self._backend, models.talk(talk_of(prompt, output, how)))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait; a long wait holds no worker and survives restarts."""
@@ -229,171 +216,6 @@ class RunContext:
         self._backend.progress(text, fraction)
 
 
-class Bridge(Protocol):
-    """How a ``def`` agent in its thread reaches the runtime's loop."""
-
-    @property
-    def backend(self) -> Backend: ...
-    def ask(self, step: steps.Step) -> tuple[str, object]: ...
-    def seed(self, name: str) -> str: ...
-    def on_loop(self, call: Callable[[], R]) -> R: ...
-    def parallel(self, branches: Sequence[Callable[[], object]]) -> list[object]: ...
-    def first(self, branches: Sequence[Callable[[], object]]) -> tuple[int, object]: ...
-    def branch(self, name: str) -> contextlib.AbstractContextManager[None]: ...
-
-
-class SyncChildRun:
-    """A run that a ``def`` agent started."""
-
-    def __init__(self, id: str, key: str, agent: str, bridge: Bridge) -> None:
-        self.id = id
-        self._key, self._agent, self._bridge = key, agent, bridge
-
-    def result(self) -> object:
-        """Wait for what it returns. Raises ChildFailed when it ended without a result."""
-        return self._bridge.ask(steps.AwaitChild(self._key, self._agent))[1]
-
-
-class SyncRunContext:
-    """The verbs of a ``def`` agent: those of :class:`RunContext`, blocking."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-
-    @property
-    def run_id(self) -> str:
-        """Public id of the run."""
-        return self._bridge.backend.run_id
-
-    def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> R:
-        """Call a tool; see :meth:`RunContext.call`."""
-        return cast("R", self._bridge.ask(steps.tool_call(tool, args, kwargs, id))[1])
-
-    @overload
-    def step(
-        self,
-        fn: Callable[..., Coroutine[object, object, R]],
-        *args: object,
-        name: str | None = ...,
-        id: str | None = ...,
-        retries: int = ...,
-        timeout: float = ...,
-        **kwargs: object,
-    ) -> R: ...
-    @overload
-    def step(
-        self,
-        fn: Callable[..., R],
-        *args: object,
-        name: str | None = ...,
-        id: str | None = ...,
-        retries: int = ...,
-        timeout: float = ...,
-        **kwargs: object,
-    ) -> R: ...
-    def step(
-        self,
-        fn: Callable[..., Coroutine[object, object, R] | R],
-        *args: object,
-        name: str | None = None,
-        id: str | None = None,
-        retries: int = 0,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
-        **kwargs: object,
-    ) -> R:
-        """Run ``fn`` and record what it returns; see :meth:`RunContext.step`."""
-        work = steps.inline_step(
-            fn, args, kwargs, name=name, id=id, retries=retries, timeout=timeout
-        )
-        return cast("R", self._bridge.ask(work)[1])
-
-    @overload
-    def model(self, prompt: Said, **how: Unpack[HowTo]) -> str: ...
-    @overload
-    def model(self, prompt: Said, *, output: type[R], **how: Unpack[HowTo]) -> R: ...
-    def model(self, prompt: Said, *, output: object = None, **how: Unpack[HowTo]) -> object:
-        """Ask a model; see :meth:`RunContext.model`."""
-        return _walk_in_thread(self._bridge, models.talk(_talk(prompt, output, how)))
-
-    def sleep(self, seconds: float) -> None:
-        """Wait; a long wait holds no worker and survives restarts."""
-        self._bridge.ask(steps.Sleep(max(0.0, seconds)))
-
-    def wait_event(self, name: str, *, timeout: float | None = None) -> object:
-        """Wait for an event sent to this run. Raises EventTimeout after ``timeout`` seconds."""
-        return self._bridge.ask(steps.AwaitEvent(str(name), timeout))[1]
-
-    def spawn(
-        self,
-        agent: AgentDefinition | str,
-        input: object = None,
-        *,
-        title: str = "",
-        queue: str | None = None,
-        id: str | None = None,
-    ) -> SyncChildRun:
-        """Start another agent as a run of its own."""
-        what = steps.spawn(agent, input, title=title, queue=queue, id=id)
-        key, public_id = self._bridge.ask(what)
-        return SyncChildRun(str(public_id), key, what.agent, self._bridge)
-
-    def conversation(self, *, last: int = 20) -> list[Turn]:
-        """The turns before this one; see :meth:`RunContext.conversation`."""
-        work = steps.conversation(self._bridge.backend.turns, last)
-        return cast("list[Turn]", self._bridge.ask(work)[1])
-
-    def parallel(self, branches: Sequence[Callable[[SyncRunContext], object]]) -> list[object]:
-        """Run the branches at once, each in a thread of its own; results in the order given."""
-        return self._bridge.parallel([_bound(branch, self) for branch in branches])
-
-    def first(self, **branches: Callable[[SyncRunContext], object]) -> tuple[str, object]:
-        """Run the branches at once; name and result of the first to end. The others stop."""
-        if not branches:
-            raise Misuse("ctx.first(name=function, …) needs at least one branch.")
-        names = list(branches)
-        winner, result = self._bridge.first([_bound(b, self) for b in branches.values()])
-        return names[winner], result
-
-    def branch(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Name the place of the steps inside, so that neighbours cannot renumber them."""
-        return self._bridge.branch(name)
-
-    def now(self) -> datetime:
-        """The time of the last recorded outcome, in UTC: the same on every replay."""
-        return self._bridge.on_loop(self._bridge.backend.now)
-
-    def random(self) -> random.Random:
-        """A random generator seeded from run and place: the same on every replay."""
-        return random.Random(self._bridge.seed("random"))  # noqa: S311 - not for secrets
-
-    def uuid(self) -> uuid.UUID:
-        """A UUID made from run and place: the same on every replay."""
-        return uuid.uuid5(uuid.NAMESPACE_URL, self._bridge.seed("uuid"))
-
-    def patched(self, id: str) -> bool:
-        """Whether this run has the patch ``id``; see :meth:`RunContext.patched`."""
-        return self._bridge.on_loop(lambda: self._bridge.backend.patched(id))
-
-    def progress(self, text: str, fraction: float | None = None) -> None:
-        """Tell people how far it is, in words and optionally as a fraction of 1."""
-        self._bridge.on_loop(lambda: self._bridge.backend.progress(text, fraction))
-
-
-def _talk(prompt: Said, output: object, how: HowTo) -> models.Talk:
-    given = dict(how)
-    system, tools = given.pop("system", None), given.pop("tools", ())
-    for tool in cast("Sequence[object]", tools):
-        if not isinstance(tool, Tool):
-            raise Misuse(f"ctx.model(tools=…): {tool!r} is not a tool. Decorate it with @tool.")
-    said = models.prompt(prompt, cast("str | None", system))
-    return models.Talk(
-        messages=said,
-        tools=tuple(cast("Sequence[Tool[..., object]]", tools)),
-        output=output,
-        **given,  # type: ignore[arg-type]  # typed by HowTo
-    )
-
-
 async def _walk(backend: Backend, turns: Generator[models.Batch, models.Answers, object]) -> object:
     """Do the steps the turns ask for, those of one batch at once, until they are over."""
     answers: models.Answers | None = None
@@ -411,102 +233,3 @@ async def _settled(future: asyncio.Future[object]) -> object:
         return await future
     except AgentopsError as error:
         return error
-
-
-def _walk_in_thread(
-    bridge: Bridge, turns: Generator[models.Batch, models.Answers, object]
-) -> object:
-    """What :func:`_walk` does, for a thread that blocks."""
-    answers: models.Answers | None = None
-    while True:
-        try:
-            batch = turns.send(answers) if answers is not None else next(turns)
-        except StopIteration as over:
-            return over.value
-        asking = [functools.partial(_ask_in_thread, bridge, steps.of(part)) for part in batch]
-        if len(asking) == 1:
-            answers = [asking[0]()]
-        else:
-            answers = cast("models.Answers", bridge.parallel(asking))
-
-
-def _ask_in_thread(bridge: Bridge, step: steps.Step) -> tuple[str, object]:
-    try:
-        return bridge.ask(step)
-    except AgentopsError as error:
-        return "", error
-
-
-def _bound(
-    branch: Callable[[SyncRunContext], object], context: SyncRunContext
-) -> Callable[[], object]:
-    return lambda: branch(context)
-
-
-class ToolContext:
-    """What a tool may know about the call it serves."""
-
-    def __init__(
-        self,
-        *,
-        run_id: str,
-        key: str,
-        attempt: int,
-        deadline: float,
-        sink: Callable[[str], None] | None = None,
-        known_as: str = "",
-    ) -> None:
-        self.run_id = run_id
-        self.key = key
-        # The key it had before the run failed here and went on: to the outside the same call.
-        self.known_as = known_as or key
-        self.attempt = attempt
-        self.deadline = deadline
-        self._sink = sink
-        # A flag is enough: nobody waits for it, and one is made for every attempt.
-        self._stopped = False
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        """For a tool that runs in a process of its own; the deadline counts from there."""
-        left = self.deadline - time.monotonic()
-        return _context_in_process, (self.run_id, self.key, self.attempt, left, self.known_as)
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the time of this attempt is over; negative when it is."""
-        return self.deadline - time.monotonic()
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same on every attempt and replay of this call; hand it to the other side."""
-        return f"{self.run_id}/{self.known_as}"
-
-    def stream(self, text: str) -> None:
-        """Show people ``text`` as it is produced, after what was shown of this attempt before.
-
-        It passes beside the journal: nothing waits for it, it may be lost, and what the step
-        returns takes its place. May be called from any thread. A tool with ``isolation="process"``
-        shows nothing.
-        """
-        if not isinstance(text, str):
-            raise Misuse(f"ctx.stream takes text, not {type(text).__name__}. Decode or join it.")
-        if self._sink is not None and text and not self._stopped:
-            self._sink(text)
-
-    def check(self) -> None:
-        """Raise TimeoutError once the time of this attempt is over. For loops in plain tools."""
-        if self._stopped:
-            raise TimeoutError("The time of this attempt is over.")
-
-    def stop(self) -> None:
-        """The runtime gave this attempt up; :meth:`check` raises from now on."""
-        self._stopped = True
-
-
-def _context_in_process(
-    run_id: str, key: str, attempt: int, left: float, known_as: str
-) -> ToolContext:
-    deadline = time.monotonic() + left
-    return ToolContext(
-        run_id=run_id, key=key, attempt=attempt, deadline=deadline, known_as=known_as
-    )

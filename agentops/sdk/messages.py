@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 
@@ -56,6 +56,11 @@ class Usage:
     reasoning_tokens: int = 0
     measured: bool = True
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What there is to count, by name."""
+        return {name: count for name, count in asdict(self).items() if count and name != "measured"}
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -70,6 +75,11 @@ class Reply:
     @property
     def text(self) -> str:
         return self.message.text
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Who answered and what it took, without what was said."""
+        return {"model": self.model, "finish": self.finish, "usage": self.usage.counts}
 
 
 def system(text: str) -> Message:

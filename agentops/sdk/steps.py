@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -40,11 +41,15 @@ class Work:
     takes_context: bool = False
     # A request to a model; whom to ask is chosen anew for every attempt.
     model: ModelCall | None = None
+    # The input of this step as the journal shows it, where it is not the arguments of a tool.
+    shown: Callable[[], dict[str, object]] | None = None
+    # What the rows of an attempt say of its result besides, such as who answered and what it took.
+    facts: Callable[[object], dict[str, object]] | None = None
 
     def named_arguments(self) -> dict[str, object] | None:
         """What the journal shows as the input of this step, if it has any."""
-        if self.model is not None:
-            return _asked(self.model)
+        if self.shown is not None:
+            return self.shown()
         return self.tool.bind(self.args, dict(self.kwargs)) if self.tool else None
 
 
@@ -132,6 +137,8 @@ def model_call(call: ModelCall) -> Work:
         retry=RetryPolicy(attempts=MODEL_ATTEMPTS),
         restore=_REPLY.validate_python,
         model=call,
+        shown=functools.partial(_asked, call),
+        facts=_told,
     )
 
 
@@ -144,6 +151,10 @@ def of(part: ModelCall | ToolCall) -> Work:
 
 def _nobody() -> object:
     raise Misuse("Whom to ask was not chosen.")
+
+
+def _told(reply: object) -> dict[str, object]:
+    return reply.facts if isinstance(reply, Reply) else {}
 
 
 def _asked(call: ModelCall) -> dict[str, object]:

@@ -23,8 +23,8 @@ from agentops.execution.records import Claim, Meta
 from agentops.providers import builtin, routing, scripted
 from agentops.providers.endpoints import Endpoint, Protocol
 from agentops.providers.routing import Candidate, Decision, Facts, Route
+from agentops.sdk.calls import ToolContext
 from agentops.sdk.catalog import catalog
-from agentops.sdk.context import ToolContext
 from agentops.sdk.errors import Fatal
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
