@@ -136,7 +136,8 @@ def talk(asked: Talk) -> Generator[Batch, Answers, object]:
     """Ask, do what the model wants done, ask again, until it has answered.
 
     Returns its text, or the value of ``output``. Raises StepFailed: ``output_invalid`` when no
-    answer fits after the repairs, ``max_turns`` when it never ends, or why a request failed.
+    answer fits after the repairs, ``output_truncated`` when one was cut at ``max_tokens``,
+    ``content_filtered``, ``max_turns`` when it never ends, or why a request failed.
     """
     said, added, after = list(asked.messages), tuple(asked.messages), ""
     wrong = 0
@@ -154,9 +155,8 @@ def talk(asked: Talk) -> Generator[Batch, Answers, object]:
         [(after, reply)] = yield [ModelCall(request, added, after, asked.timeout, own)]
         if not isinstance(reply, Reply):
             raise _raised(reply)
+        _check_whole(reply)
         said.append(reply.message)
-        if asked.form is None and not reply.message.uses:
-            return reply.text
         fitting, added = _answer(asked.form, reply)
         if fitting is not None:
             return fitting[0]
@@ -176,17 +176,29 @@ def talk(asked: Talk) -> Generator[Batch, Answers, object]:
     )
 
 
+def _check_whole(reply: Reply) -> None:
+    """Half an answer is none. Raises StepFailed."""
+    if reply.finish == "filtered":
+        raise StepFailed(
+            "The provider's filter stopped the model's answer.", code="content_filtered"
+        )
+    if reply.finish == "length":
+        said = "The model's answer was cut off. Ask for less, or raise max_tokens."
+        raise StepFailed(said, code="output_truncated")
+
+
 def _answer(
     form: AnswerForm | None, reply: Reply
 ) -> tuple[tuple[object] | None, tuple[Message, ...]]:
     """The answer, or what to say when none fits; neither while the model uses tools."""
-    if form is None:
-        return None, ()
-    given = next((use for use in reply.message.uses if use.name == ANSWER), None)
+    given = next((use for use in reply.message.uses if form and use.name == ANSWER), None)
+    if form is None and reply.text and not reply.message.uses:
+        return (reply.text,), ()
     if given is None and reply.message.uses:
         return None, ()
-    if given is None:
-        return None, (messages.user(f"Give your answer by calling the tool “{ANSWER}”."),)
+    if form is None or given is None:
+        wanted = f"Give your answer by calling the tool “{ANSWER}”." if form else "Give an answer."
+        return None, (messages.user(wanted),)
     try:
         return (form.read(given.arguments),), ()
     except ValueError as error:

@@ -60,7 +60,7 @@ def look_up(who: str) -> str:
 
 
 @desk.tool
-async def send(ctx: TheirContext[None], to: str) -> str:
+async def send(ctx: TheirContext[object], to: str) -> str:
     effects.append(f"send {to}")
     return "sent"
 

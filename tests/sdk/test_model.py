@@ -16,7 +16,7 @@ from agentops import (
     agent,
     tool,
 )
-from agentops.sdk.messages import Role, ToolUse
+from agentops.sdk.messages import Reply, Role, ToolUse, assistant
 from agentops.testing import ScriptedModel, run
 
 calls: list[str] = []
@@ -207,3 +207,23 @@ def test_a_model_that_stumbles_is_asked_again() -> None:
     assert result.output == "Hello"
     retried = [e for e in result.journal.entries if e.kind == "step.retrying"]
     assert [(e.meta or {})["target"] for e in retried] == ["scripted"]
+
+
+@pytest.mark.parametrize(
+    ("finish", "code"), [("length", "output_truncated"), ("filtered", "content_filtered")]
+)
+def test_half_an_answer_is_none(finish: str, code: str) -> None:
+    @agent
+    async def asks(ctx: RunContext) -> str:
+        try:
+            return await ctx.model("?")
+        except StepFailed as error:
+            return error.code
+
+    assert run(asks, models=[Reply(assistant("Once upon a"), finish)]).output == code
+
+
+def test_an_empty_answer_is_asked_for_again() -> None:
+    model = ScriptedModel(["", "Hello"])
+    assert run(plain, {"question": "?"}, models=model).output == "Hello"
+    assert model.requests[1].messages[-1].text == "Give an answer."
