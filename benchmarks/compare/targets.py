@@ -96,5 +96,10 @@ TARGETS = (
     Target("W9", "undelivered", "500 tabs, 100 events/s: events that did not come", at_most=0),
     Target("W9", "web_cores", "500 tabs, 100 events/s: cores of the web process"),
     Target("W9", "tabs_cores", "500 tabs, 100 events/s: cores of the tabs' process"),
+    Target("W10", "wall_seconds", "model loops, two workers (ideal 1 s): s", at_most=3, total=True),
+    Target("W10", "cpu_seconds", "model loops: CPU s of client and workers", total=True),
+    Target("W10", "cpu_server_seconds", "model loops: CPU s of the servers", total=True),
+    Target("W10", "cpu_model_server_seconds", "model loops: CPU s of the model server", total=True),
+    Target("W10", "worker_memory_mb", "model loops: MB of a worker"),
     Target("MEMORY", "memory_kb_per_run", "in a step: kB per run"),
 )  # fmt: skip

@@ -22,6 +22,18 @@ async def bench_body(ctx: RunContext, body: str, spec: dict[str, Any]) -> Any:
     return await BODIES[body](step, spec)
 
 
+@tool(effect="read")
+async def bench_look(item: str) -> str:
+    """Looks something up."""
+    return f"There is one {item}."
+
+
+@agent
+async def bench_talk(ctx: RunContext) -> str:
+    """Talks with a model that calls a tool between two requests."""
+    return await ctx.model("What is there?", tools=[bench_look], route="bench")
+
+
 @agent
 async def bench_wait(ctx: RunContext) -> Any:
     """Waits for a message and ends."""
