@@ -3,6 +3,11 @@
 Authors import from here. Importing it needs no Django, no settings and no database.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from agentops.sdk.agents import AgentDefinition, agent
 from agentops.sdk.blocking import SyncRunContext
 from agentops.sdk.calls import ToolContext
@@ -27,6 +32,9 @@ from agentops.sdk.errors import (
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import Effect, Tool, Verified, tool
 from agentops.sdk.turns import Turn
+
+if TYPE_CHECKING:
+    from agentops.providers.foreign import adopt
 
 __all__ = [
     "AgentDefinition",
@@ -54,6 +62,14 @@ __all__ = [
     "Turn",
     "UnknownAgent",
     "Verified",
+    "adopt",
     "agent",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # The façade imports the SDK and nothing else; this one name is from a storey above.
+    if name == "adopt":
+        return import_module("agentops.providers.foreign").adopt
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,10 +15,12 @@ class AgentopsConfig(AppConfig):
 
     def ready(self) -> None:
         from agentops import celery, checks
+        from agentops.providers import foreign
         from agentops.sdk import catalog
 
         # Names them only: modules of authors are imported on first use.
         catalog.configure(tuple(settings.AGENTOPS_AGENTS))
+        catalog.recognise(foreign.find)
 
 
 class AdminConfig(DjangoAdminConfig):

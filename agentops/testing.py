@@ -162,11 +162,14 @@ class MemoryPort:
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         return self.journal.turns[-last:]
 
-    def blocked(self, target: str) -> float:
+    async def admit(self, target: str) -> float:
         return 0.0
 
-    def report(self, target: str, *, worked: bool) -> None:
+    def report(self, target: str, *, worked: bool, after: float | None = None) -> None:
         """Every in-memory run meets a world in which nothing has failed before."""
+
+    def withdraw(self, target: str) -> None:
+        """The same."""
 
     async def choose(
         self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]

@@ -59,7 +59,7 @@ class Attempts:
         while True:
             n += 1
             flight = Flight.begin(call.work, n, self._port.now())
-            closed = self._out_of_order(call, flight) or await self._aim(call, flight)
+            closed = await self._out_of_order(call, flight) or await self._aim(call, flight)
             if closed is not None:
                 return closed
             result = await self._attempt(call, flight)
@@ -101,13 +101,13 @@ class Attempts:
                 return Wait(call.key, "retry", due, None, picked.reason)
             await asyncio.sleep(picked.seconds)
 
-    def _out_of_order(self, call: Call, flight: Flight) -> Outcome | Wait | None:
+    async def _out_of_order(self, call: Call, flight: Flight) -> Outcome | Wait | None:
         """What to do instead of calling a target whose circuit is open.
 
         A tool the run can do without gives way at once; any other waits, which costs no attempt.
         """
         tool = call.work.tool
-        seconds = self._port.blocked(tool.target) if tool else 0.0
+        seconds = await self._left_alone(tool.target) if tool else 0.0
         if tool is None or seconds <= 0:
             return None
         text = f"{tool.target} failed again and again; it is left alone for {seconds:.0f} s."
@@ -117,11 +117,25 @@ class Attempts:
         due = self._port.now() + timedelta(seconds=seconds)
         return Wait(call.key, "retry", due, None, f"{tool.target} is out of order")
 
+    async def _left_alone(self, target: str) -> float:
+        """Seconds for which the target is not to be called; a short while is waited for here."""
+        while True:
+            seconds = await self._port.admit(target)
+            if seconds <= 0 or seconds > SHORT_WAIT_SECONDS:
+                return seconds
+            await asyncio.sleep(seconds)
+
     def _learn(self, flight: Flight, failure: Failure | None) -> None:
         tool = flight.work.tool
         target = flight.choice.target if flight.choice else tool.target if tool else ""
-        if target and (failure is None or failure.speaks_of_target):
-            self._port.report(target, worked=failure is None)
+        if not target:
+            return
+        if failure is None or failure.shows_target_works:
+            self._port.report(target, worked=True)
+        elif failure.speaks_of_target:
+            self._port.report(target, worked=False, after=failure.leave_alone)
+        else:
+            self._port.withdraw(target)
 
     async def _attempt(self, call: Call, flight: Flight) -> Outcome | Wait | Failure | None:
         """None: its time was over before it could act, so it did not and never will."""

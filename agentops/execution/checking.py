@@ -53,11 +53,14 @@ class _Onlooker:
     def may_act(self) -> bool:
         return False
 
-    def blocked(self, target: str) -> float:
+    async def admit(self, target: str) -> float:
         return 0.0
 
-    def report(self, target: str, *, worked: bool) -> None:
+    def report(self, target: str, *, worked: bool, after: float | None = None) -> None:
         """Nothing is called, so nothing is learned."""
+
+    def withdraw(self, target: str) -> None:
+        """The same."""
 
     def stream(self, claim: Claim, key: str, attempt: int, text: str) -> None:
         self._refuse()

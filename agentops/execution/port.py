@@ -144,11 +144,20 @@ class Port(Protocol):
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         """Up to ``last`` turns before this run in its conversation; called in a thread."""
 
-    def blocked(self, target: str) -> float:
-        """Seconds for which ``target`` is not to be called, because it failed again and again."""
+    async def admit(self, target: str) -> float:
+        """0 when ``target`` may be called, else seconds to wait, because it failed again and again.
 
-    def report(self, target: str, *, worked: bool) -> None:
-        """An attempt reached ``target``, or failed to in a way that speaks of the target."""
+        Whoever is let through reports, or withdraws: it may be the only one who tries.
+        """
+
+    def report(self, target: str, *, worked: bool, after: float | None = None) -> None:
+        """An attempt reached ``target``, or failed to in a way that speaks of the target.
+
+        ``after``: the seconds for which the target wants to be left alone.
+        """
+
+    def withdraw(self, target: str) -> None:
+        """An attempt learned nothing about ``target``."""
 
     async def choose(
         self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import Agent
 from pydantic_ai import RunContext as TheirContext
 from pydantic_ai import messages as wire
 from pydantic_ai.durable_exec import (
     JSON_CODEC,
     BaseDurabilityCapability,
+    CallToolResult,
     DurabilityEngineSpec,
     DurableOperationBackend,
     DurableOperationId,
@@ -34,10 +35,8 @@ from agentops.providers import failures
 from agentops.providers.adapter import text_in, usage_of
 from agentops.providers.discretion import leaves
 from agentops.sdk import steps
-from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.context import RunContext
-from agentops.sdk.errors import Misuse
 from agentops.sdk.messages import Message, user
 from agentops.sdk.models import as_text
 from agentops.sdk.retry import RetryPolicy
@@ -47,61 +46,14 @@ MODEL_TIMEOUT_SECONDS = 300.0
 MODEL_RETRIES = RetryPolicy(attempts=6)
 TOOL_RETRIES = RetryPolicy(attempts=4)
 _RESPONSE = TypeAdapter(wire.ModelResponse)
+_RESULT: TypeAdapter[Any] = TypeAdapter(CallToolResult)
 _REPEATABLE = frozenset({Effect.READ, Effect.IDEMPOTENT})
 
 # The attempt that a unit is part of, for the text a model produces inside of it.
 _attempt: ContextVar[ToolContext | None] = ContextVar("agentops_attempt", default=None)
 
 
-class MakeDeps(Protocol):
-    """Makes what an agent's tools depend on, for one run."""
-
-    def __call__(self, ctx: RunContext) -> object: ...
-
-
-def adopt(
-    theirs: Agent[Any, Any],
-    *,
-    name: str = "",
-    version: str = "",
-    queue: str = "default",
-    timeout: float | None = None,
-    deps: MakeDeps | None = None,
-    effects: Mapping[str, str] | None = None,
-    title: Callable[..., str] | None = None,
-) -> AgentDefinition:
-    """A Pydantic AI agent as an agent of ours; it is not changed.
-
-    Its input is ``prompt``. ``deps`` makes its dependencies, anew after every restart. Its tools
-    count as ``once``, which are never repeated unasked, unless ``effects`` says otherwise by the
-    name of the tool: ``read`` or ``idempotent``. Earlier turns of a conversation become its
-    message history. Raises Misuse for an agent without a name, or an effect that is not known.
-    """
-    label = name or (theirs.name or "").replace("_", "-")
-    if not label:
-        raise Misuse("A Pydantic AI agent needs a name: Agent(…, name=“support”) or adopt(name=…).")
-    known = {tool: _effect(tool, effect) for tool, effect in (effects or {}).items()}
-
-    async def run(ctx: RunContext, prompt: str) -> object:
-        return await _run(theirs, label, ctx, prompt, deps(ctx) if deps else None, known)
-
-    run.__module__, run.__doc__ = __name__, _description(theirs)
-    return AgentDefinition(
-        fn=run, name=label, declared_version=version, queue=queue, timeout=timeout, titled=title
-    )
-
-
-def _description(theirs: Agent[Any, Any]) -> str:
-    return str(theirs.description or "") or "A Pydantic AI agent."
-
-
-def _effect(tool: str, effect: str) -> Effect:
-    if effect not in {Effect.READ, Effect.IDEMPOTENT, Effect.ONCE}:
-        raise Misuse(f"adopt(effects={{{tool!r}: …}}): read, idempotent or once, not {effect!r}.")
-    return Effect(effect)
-
-
-async def _run(
+async def run(
     theirs: Agent[Any, Any],
     label: str,
     ctx: RunContext,
@@ -109,6 +61,7 @@ async def _run(
     deps: object,
     effects: Mapping[str, Effect],
 ) -> object:
+    """Run an agent of theirs from the run's record on. Returns its output."""
     durable: Durability = Durability(ctx, label, effects)
     done = await theirs.run(
         prompt,
@@ -190,7 +143,7 @@ class _Units(JournalCallableOperationBackend[None]):
             return await self._ctx.unit(self._key("model", name), work)
         if isinstance(operation_id, ToolsetCallToolId):
             work, call = self._tool(body, cache_key)
-            return await self._ctx.unit(self._key(work.name, call), work)
+            return _returned(await self._ctx.unit(self._key(work.name, call), work))
         work = steps.Work("step", name, _in_attempt(body), takes_context=True, retry=TOOL_RETRIES)
         return await self._ctx.unit(self._key(name, ""), work)
 
@@ -220,6 +173,15 @@ class _Units(JournalCallableOperationBackend[None]):
             shown=lambda: arguments,
         )
         return work, str((context and context.tool_call_id) or "")
+
+
+def _returned(value: object) -> object:
+    """What a person said came of a call whose end was lost is what the tool returned."""
+    try:
+        _RESULT.validate_python(value)
+    except ValidationError:
+        return {"kind": "tool_return", "result": value}
+    return value
 
 
 def _model(
@@ -252,25 +214,25 @@ def _facts(response: object) -> dict[str, object]:
 def _in_attempt(
     body: Callable[[], Awaitable[object]],
 ) -> Callable[[ToolContext], Awaitable[object]]:
-    async def run(context: ToolContext) -> object:
+    async def act(context: ToolContext) -> object:
         token = _attempt.set(context)
         try:
             return await body()
         finally:
             _attempt.reset(token)
 
-    return run
+    return act
 
 
 def _asking(
     body: Callable[[], Awaitable[object]], said: list[wire.ModelMessage]
 ) -> Callable[[ToolContext], Awaitable[object]]:
     """A request to a model, whose errors come in our words and quote nothing."""
-    run = _in_attempt(body)
+    act = _in_attempt(body)
 
     async def ask(context: ToolContext) -> object:
         try:
-            return await run(context)
+            return await act(context)
         except (AgentRunError, UserError) as error:
             failed = failures.told(error, begun=False, key="", said=_quotable(said))
         # Not from within: what the client raised holds the whole request, and tracebacks show it.

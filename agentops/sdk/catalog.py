@@ -7,6 +7,7 @@ import importlib
 import os
 import threading
 import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -20,6 +21,17 @@ class Problem:
 
     module: str
     sentence: str
+
+
+# Searches a module for agents of another make: yields them as ours, or says what is in the way.
+Finder = Callable[[ModuleType], Iterable[AgentDefinition | str]]
+_finders: list[Finder] = []
+
+
+def recognise(find: Finder) -> None:
+    """Have modules searched in this way as well."""
+    if find not in _finders:
+        _finders.append(find)
 
 
 class Catalog:
@@ -51,19 +63,26 @@ class Catalog:
         with self._lock:
             if self._agents is None:
                 found: dict[str, AgentDefinition] = {}
-                for name in self.modules:
-                    self._collect(name, found)
+                # All first: a module may adopt what another one holds.
+                modules = [self._import(name) for name in self.modules]
+                for module in modules:
+                    if module is not None:
+                        self._collect(module, found)
                 self._agents = found
             return self._agents
 
-    def _collect(self, name: str, found: dict[str, AgentDefinition]) -> None:
+    def _import(self, name: str) -> ModuleType | None:
         try:
-            module = importlib.import_module(name)
+            return importlib.import_module(name)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything
             self._problems.append(Problem(name, _why(name, error)))
-            return
-        agents = _agents_in(module)
-        if not agents:
+            return None
+
+    def _collect(self, module: ModuleType, found: dict[str, AgentDefinition]) -> None:
+        name = module.__name__
+        agents, obstacles = _agents_in(module)
+        self._problems += [Problem(name, sentence) for sentence in obstacles]
+        if not agents and not obstacles:
             self._problems.append(Problem(name, f"{name} has no agent; decorate one with @agent."))
         for agent in agents:
             other = found.setdefault(agent.name, agent)
@@ -74,8 +93,12 @@ class Catalog:
                 )
 
 
-def _agents_in(module: ModuleType) -> list[AgentDefinition]:
-    return [value for value in vars(module).values() if isinstance(value, AgentDefinition)]
+def _agents_in(module: ModuleType) -> tuple[list[AgentDefinition], list[str]]:
+    """The agents of a module, and what is in the way of others."""
+    agents = [value for value in vars(module).values() if isinstance(value, AgentDefinition)]
+    found = [each for find in _finders for each in find(module)]
+    agents += [each for each in found if isinstance(each, AgentDefinition)]
+    return agents, [each for each in found if isinstance(each, str)]
 
 
 def _why(name: str, error: BaseException) -> str:

@@ -66,6 +66,17 @@ class Failure:
         """Whether whatever the tool depends on is in trouble, rather than this one call."""
         return self.code in _TROUBLE or self.code.startswith("http_5")
 
+    @property
+    def shows_target_works(self) -> bool:
+        """Whether the target answered, if only to say that this call is wrong."""
+        return self.code in _ANSWERS
+
+    @property
+    def leave_alone(self) -> float | None:
+        """The seconds for which the target wants to be left alone, by whoever it is."""
+        # Authors raise Retryable(after=…) to look again later, which is no business of others.
+        return None if self.code == "retryable" else self.after
+
 
 _HOPELESS = (
     TypeError,
@@ -96,6 +107,10 @@ _TROUBLE = frozenset(
         "provider_error",
         "cut_off",
     }
+)
+_ANSWERS = frozenset(
+    {"http_400", "http_404", "http_409", "http_422"}
+    | {"request_rejected", "context_overflow", "content_filtered"}
 )
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "gaierror"})
 _RETRY_STATUS = frozenset({408, 409, 425, 429})

@@ -61,7 +61,7 @@ class Host:
         self.processes = Processes()
         self.port = WorkerPort(self)
         self.keeper = Keeper(self, options)
-        self.breakers = Breakers(self.keeper.defer)
+        self.breakers = Breakers(self.keeper.rows, self.keeper.defer)
         self.models = Models(self)
         self.draining = False
         self.thread_id = 0
@@ -355,7 +355,15 @@ class Host:
         await self.writer.stop()
         await self.hints.close()
         await self.texts.close()
+        await self._close_models()
         self._drained.set()
+
+    async def _close_models(self) -> None:
+        try:
+            async with asyncio.timeout(EXIT_GRACE_SECONDS / 2):
+                await self.models.close()
+        except Exception as error:  # noqa: BLE001 - whatever a client raises, the worker is done
+            log.warning("models.not_closed", error=f"{type(error).__name__}: {error}")
 
     def stop(self) -> bool:
         """Drain and leave. True when everything ended in time."""

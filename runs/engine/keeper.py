@@ -137,6 +137,10 @@ class Keeper(threading.Thread):
         self._pulse.set()
         return await future
 
+    async def rows(self, question: Callable[[Query], list[Row]]) -> list[Row]:
+        """Have the keeper's connection answer a question that needs nothing else of the keeper."""
+        return await self.ask(lambda keeper: question(keeper.query))
+
     def defer(self, duty: Callable[[Query], None]) -> None:
         """Do something with the keeper's connection, soon."""
         self._calls.put(lambda: duty(self.query))

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -33,8 +34,7 @@ from runs.engine.limits import Limits
 if TYPE_CHECKING:
     from runs.engine.host import Host
 
-Rows = list[tuple[Any, ...]]
-Query = Callable[..., Rows]
+Query = Callable[..., list[tuple[Any, ...]]]
 log = structlog.get_logger(__name__)
 
 _ENDPOINTS = """
@@ -51,6 +51,7 @@ SELECT u.username, coalesce(t.name, '') FROM run r
  WHERE r.id = $1
 """
 KNOWN_RUNS = 10_000
+_ADAPTER = "agentops.providers.adapter"
 _REQUEST_MARGIN = 5.0
 
 
@@ -59,7 +60,7 @@ class Models:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.limits = Limits(self._query, host.keeper.defer)
+        self.limits = Limits(host.keeper.rows, host.keeper.defer)
         self._endpoints = builtin.endpoints(os.environ)
         self._missing: dict[str, str] = {}
         self._routes: dict[str, Route] = {}
@@ -99,6 +100,12 @@ class Models:
             raise Fatal(f"There is no route “{name}”. There are: {names}.")
         return route
 
+    async def close(self) -> None:
+        """Let go of the connections of this loop."""
+        adapter = sys.modules.get(_ADAPTER)
+        if adapter is not None:
+            await adapter.close()
+
     # -- choosing -----------------------------------------------------------------------------
 
     async def choose(
@@ -108,7 +115,7 @@ class Models:
         route = self._route(request.route)
         if any(c.when.people or c.when.teams for c in route.candidates):
             await self._look_up(claim)
-        decision = routing.decide(route, request, tried, self._facts(claim))
+        decision = await self._decide(route, claim, request, tried)
         candidate = decision.candidate
         if candidate is None and decision.rests_seconds > 0:
             return Pause(decision.rests_seconds, f"route {route.name}: {decision.why_nobody}")
@@ -116,12 +123,23 @@ class Models:
             raise Fatal(f"Nobody can be asked for route “{route.name}”: {decision.why_nobody}.")
         seconds = await self.limits.take(candidate.endpoint, routing.input_tokens(request))
         if seconds > 0:
+            self._host.breakers.withdraw(candidate.target)
             return Pause(seconds, f"the pace of {candidate.endpoint}")
         return Choice(
             candidate.target,
             _note(route, candidate, decision),
             self._asking(claim, candidate, request),
         )
+
+    async def _decide(
+        self, route: Route, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
+    ) -> Decision:
+        """Whose circuit is half open is tried by one; the others go on to the next candidate."""
+        while True:
+            decision = routing.decide(route, request, tried, self._facts(claim))
+            candidate = decision.candidate
+            if candidate is None or await self._host.breakers.admit(candidate.target) <= 0:
+                return decision
 
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         """Whether nobody is left to ask, now or later."""
@@ -140,13 +158,10 @@ class Models:
     async def _look_up(self, claim: Claim) -> None:
         if claim.id in self._people:
             return
-        rows = await self._query(lambda query: query(_WHO, claim.id))
+        rows = await self._host.keeper.rows(lambda query: query(_WHO, claim.id))
         self._people[claim.id] = rows[0] if rows else ("", "")
         if len(self._people) > KNOWN_RUNS:
             self._people.popitem(last=False)
-
-    async def _query(self, what: Callable[[Query], Rows]) -> Rows:
-        return await self._host.keeper.ask(lambda keeper: what(keeper.query))
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -162,7 +177,7 @@ class Models:
         self, endpoint: Endpoint, model: str, request: ModelRequest, context: ToolContext
     ) -> Reply:
         # Pydantic AI takes seconds to import, which must not hold up the loop.
-        adapter = await asyncio.to_thread(import_module, "agentops.providers.adapter")
+        adapter = await asyncio.to_thread(import_module, _ADAPTER)
         seconds = max(1.0, context.seconds_left - _REQUEST_MARGIN)
         reply: Reply = await adapter.ask(
             endpoint, model, request, timeout=seconds, sink=context.stream

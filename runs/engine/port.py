@@ -87,11 +87,14 @@ class WorkerPort:
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         return self._host.options.turns(claim.id, last)
 
-    def blocked(self, target: str) -> float:
-        return self._host.breakers.blocked(target)
+    async def admit(self, target: str) -> float:
+        return await self._host.breakers.admit(target)
 
-    def report(self, target: str, *, worked: bool) -> None:
-        self._host.breakers.report(target, worked=worked)
+    def report(self, target: str, *, worked: bool, after: float | None = None) -> None:
+        self._host.breakers.report(target, worked=worked, after=after)
+
+    def withdraw(self, target: str) -> None:
+        self._host.breakers.withdraw(target)
 
     async def choose(
         self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]

@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 class Breaker(models.Model):
     """A target that failed lately; no row means that it works.
 
-    ``failures`` counts in a row. Until ``open_until`` nobody calls it.
+    ``failures`` counts in a row. Until ``open_until`` nobody calls it; then one tries, since
+    ``changed_at`` if that is not before ``open_until``.
     """
 
     target = models.TextField(primary_key=True)

@@ -4,6 +4,7 @@ The name of the model asked for chooses, ``loop-4`` if it is nothing known:
 
 - ``plain``: a sentence.
 - ``loop-N``: calls the first tool that is offered, N times in turn, then answers.
+- ``tour``: calls every tool that is offered, one after the other, then answers.
 - ``fan-N``: calls it N times at once, then answers.
 - ``fault-NAME`` or ``fault-NAME:SECONDS``: a fault of ``faults``.
 
@@ -34,6 +35,8 @@ def behave(asked: Asked) -> Answer | Fault:
     turn = turns(asked)
     if kind == "plain" or not tools:
         return _last(asked)
+    if kind == "tour":
+        return _use(asked, tools[turn], turn, 1) if turn < len(tools) else _last(asked)
     times = int(detail) if kind in {"loop", "fan"} and detail.isdigit() else DEFAULT_TURNS
     if kind == "fan":
         return _last(asked) if turn else _use(asked, tools[0], turn, times)

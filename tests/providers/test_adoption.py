@@ -19,9 +19,9 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from agentops import Misuse, Turn
+from agentops import Misuse, Turn, adopt
 from agentops.execution.records import Phase
-from agentops.providers.adoption import Durability, adopt
+from agentops.providers.adoption import Durability
 from agentops.testing import BEGINNING, Result, run
 
 requests: list[str] = []

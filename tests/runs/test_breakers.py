@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from runs.engine.breakers import FAILURES, Breakers
+from runs.engine.breakers import FAILURES, LOOK_AGAIN_SECONDS, Breakers
 from runs.models import Breaker
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,20 @@ def _breakers() -> Breakers:
     def at_once(duty: Callable[..., None]) -> None:
         duty(_query)
 
-    return Breakers(at_once)
+    async def asked(question: Callable[..., list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+        return question(_query)
+
+    return Breakers(asked, at_once)
+
+
+def _admitted(breakers: Breakers) -> float:
+    # Nothing in it waits: the question is answered at once.
+    asking = breakers.admit("mail")
+    try:
+        asking.send(None)
+    except StopIteration as answered:
+        return float(answered.value)
+    raise AssertionError("it waits")
 
 
 def _fail(breakers: Breakers, times: int) -> None:
@@ -75,5 +88,74 @@ def test_success_forgets_everything() -> None:
     assert not Breaker.objects.exists()
 
 
+def _half_open(*others: Breakers) -> None:
+    """It failed until a moment ago, and the time for which it is left alone is over."""
+    _fail(_breakers(), FAILURES)
+    _let_time_pass()
+    for breakers in others:
+        breakers.share(_query)
+
+
+def test_one_of_all_workers_tries_and_the_others_look_again_soon() -> None:
+    one, two = _breakers(), _breakers()
+    _half_open(one, two)
+    assert _admitted(one) == 0
+    assert 0 < _admitted(one) <= LOOK_AGAIN_SECONDS
+    assert 0 < _admitted(two) <= LOOK_AGAIN_SECONDS
+
+
+def test_a_try_that_works_lets_everybody_through() -> None:
+    one, two = _breakers(), _breakers()
+    _half_open(one, two)
+    assert _admitted(one) == 0
+    one.report("mail", worked=True)
+    assert [_admitted(one), _admitted(two), _admitted(two)] == [0, 0, 0]
+
+
+def test_who_learned_nothing_lets_another_one_try() -> None:
+    one, two = _breakers(), _breakers()
+    _half_open(one, two)
+    assert _admitted(one) == 0
+    one.withdraw("mail")
+    assert _admitted(two) == 0
+    assert _admitted(one) > 0
+
+
+def test_who_never_comes_back_is_given_half_a_minute() -> None:
+    one, two = _breakers(), _breakers()
+    _half_open(one, two)
+    assert _admitted(one) == 0
+    _query(
+        "UPDATE breaker SET open_until = open_until - interval '31 seconds',"
+        " changed_at = changed_at - interval '31 seconds'"
+    )
+    two.share(_query)
+    assert _admitted(two) == 0
+
+
+def test_a_target_that_says_for_how_long_is_left_alone_for_that_long() -> None:
+    breakers, other = _breakers(), _breakers()
+    breakers.report("mail", worked=False, after=60)
+    other.share(_query)
+    assert 58 < breakers.blocked("mail") <= 60
+    assert 58 < other.blocked("mail") <= 60
+
+
+def test_late_failures_of_calls_from_before_do_not_prolong_it() -> None:
+    breakers = _breakers()
+    _fail(breakers, FAILURES + 20)
+    assert 10 < breakers.blocked("mail") <= 15
+
+
+def test_what_works_is_asked_of_no_database() -> None:
+    async def never(_: object) -> list[tuple[Any, ...]]:
+        raise AssertionError("asked")
+
+    assert _admitted(Breakers(never, lambda _: None)) == 0
+
+
 def _let_time_pass() -> None:
-    _query("UPDATE breaker SET open_until = clock_timestamp() - interval '1 second'")
+    _query(
+        "UPDATE breaker SET changed_at = clock_timestamp() - interval '9 seconds',"
+        " open_until = clock_timestamp() - interval '1 second'"
+    )
