@@ -22,9 +22,16 @@ def rows(run: Any) -> list[dict[str, Any]]:
     return [row.meta for row in found if row.meta and row.meta.get("type") == "model"]
 
 
+def told(run: Any) -> dict[str, Any]:
+    """The error of the step that failed."""
+    meta = Journal.objects.get(run=run, kind="step.failed").meta
+    assert meta is not None
+    return dict(meta["error"])
+
+
 def test_without_a_key_the_agents_part_is_played_and_named_as_such(host: Host) -> None:
     run = ended(start("shopkeeper"))
-    assert run.status == "succeeded", run.status_detail
+    assert run.status == "succeeded", rows(run)
     first, second = rows(run)
     assert first["target"] == second["target"] == "model:scripted/scripted"
     assert (first["model"], first["route"], first["route_version"]) == ("scripted", "fast", 0)
@@ -39,7 +46,7 @@ def test_what_an_operator_saves_holds_for_the_next_attempt(host: Host) -> None:
     eventually(lambda: "special" in host.models._routes)
     failed = ended(start("shopkeeper", route="special"))
     assert failed.status == "failed"
-    error = Journal.objects.get(run=failed, kind="step.failed").meta["error"]
+    error = told(failed)
     assert "dead/m: NO_SUCH_KEY is not set for this worker" in error["message"]
     RouteVersion.objects.create(
         route="special",
@@ -54,7 +61,7 @@ def test_what_an_operator_saves_holds_for_the_next_attempt(host: Host) -> None:
 
 def test_a_route_that_does_not_exist_is_named_with_those_that_do(host: Host) -> None:
     run = ended(start("shopkeeper", route="smrt"))
-    error = Journal.objects.get(run=run, kind="step.failed").meta["error"]
+    error = told(run)
     assert error["message"].startswith("There is no route “smrt”. There are: fast, smart.")
 
 
