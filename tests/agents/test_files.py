@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentops import Fatal, Retryable, ToolContext, Verified
-from agentops.agents.dependency_audit.files import (
-    JSON,
-    MARKDOWN,
-    Written,
-    report_is_written,
-    write_report,
-)
+from agentops.agents.dependency_audit.files import JSON, MARKDOWN, report_is_written, write_report
+from agentops.reports import Written
 from agentops.sdk.tools import Verdict
 
 TEXT, DATA = "# Report – ✓\n", {"packages": [1, 2, 3], "verdict": "fine"}

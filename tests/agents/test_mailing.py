@@ -9,13 +9,9 @@ import pytest
 from pytest_django import Settings
 
 from agentops import Fatal, OutcomeUnknown, Retryable, ToolContext, Verified
-from agentops.agents.dependency_audit.mailing import (
-    Mailed,
-    mail_report,
-    message_id_of,
-    report_is_mailed,
-)
+from agentops.agents.dependency_audit.mailing import mail_report, report_is_mailed
 from agentops.mail import maildir
+from agentops.mail.sending import Mailed, message_id_of
 from agentops.sdk.tools import Verdict
 from tests.agents.mail_server import Mood, serving
 

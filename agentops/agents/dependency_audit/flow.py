@@ -8,13 +8,15 @@ from agentops import Missing, RunContext, agent
 from agentops.agents.dependency_audit import report
 from agentops.agents.dependency_audit.analysis import Analysis, analyse
 from agentops.agents.dependency_audit.declarations import read_project
-from agentops.agents.dependency_audit.files import Written, write_report
+from agentops.agents.dependency_audit.files import write_report
 from agentops.agents.dependency_audit.folders import find_environment
-from agentops.agents.dependency_audit.mailing import Mailed, mail_report
+from agentops.agents.dependency_audit.mailing import mail_report
 from agentops.agents.dependency_audit.markdown import unmarked
 from agentops.agents.dependency_audit.policy import AuditInput
 from agentops.agents.dependency_audit.reading import read_distribution
 from agentops.agents.dependency_audit.records import Distribution, Project, Target
+from agentops.mail.sending import Mailed
+from agentops.reports import Written
 
 # How many packages are read at once.
 FAN_OUT = 16

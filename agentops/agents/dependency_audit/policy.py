@@ -9,6 +9,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from agentops.mail.addresses import MailAddress
+
 PERMISSIVE = (
     "0BSD", "AFL-3.0", "Apache-2.0", "BSD-*", "BSL-1.0", "CC0-1.0", "HPND", "ISC", "MIT", "MIT-*",
     "NCSA", "PSF-2.0", "Python-2.0*", "Unlicense", "Zlib", "ZPL-2.1", "CNRI-Python",
@@ -20,7 +22,6 @@ STRONG = (
 )  # fmt: skip
 
 LONGEST_PATH = 4096
-_MAIL_PATTERN = r"^[^@\s<>,;]+@[^@\s<>,;]+$"
 
 
 def _name(value: str) -> str:
@@ -51,7 +52,6 @@ Path = Annotated[str, AfterValidator(_path)]
 PackageName = Annotated[str, AfterValidator(_name)]
 MinimumVersion = Annotated[str, AfterValidator(_version)]
 LicenceExpression = Annotated[str, AfterValidator(_expression)]
-MailAddress = Annotated[str, Field(pattern=_MAIL_PATTERN, max_length=254)]
 
 
 class Policy(BaseModel):
