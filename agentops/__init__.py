@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agentops.sdk.agents import AgentDefinition, agent
+from agentops.sdk.assistants import assistant
 from agentops.sdk.blocking import SyncRunContext
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.context import ChildRun, RunContext
+from agentops.sdk.delegating import agent_tool
 from agentops.sdk.errors import (
     AgentopsError,
     ChildFailed,
@@ -64,6 +66,8 @@ __all__ = [
     "Verified",
     "adopt",
     "agent",
+    "agent_tool",
+    "assistant",
     "tool",
 ]
 

@@ -128,8 +128,10 @@ class MemoryPort:
     def spawn(
         self, claim: Claim, entry: Entry, child: Child, public_id: str
     ) -> asyncio.Future[None]:
-        self.journal.children[entry.key] = (child.spawn, public_id)
-        return self.append(claim, [entry])
+        recorded = self.append(claim, [entry])
+        if recorded.done():  # row and child are one transaction
+            self.journal.children[entry.key] = (child.spawn, public_id)
+        return recorded
 
     async def is_gone(self, worker: int, deadline: datetime | None) -> bool:
         return True

@@ -51,11 +51,17 @@ class SyncRunContext:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
+        self._answered: set[str] = set()
 
     @property
     def run_id(self) -> str:
         """Public id of the run."""
         return self._bridge.backend.run_id
+
+    @property
+    def answered_by(self) -> list[str]:
+        """Names of the models that have answered; see :attr:`RunContext.answered_by`."""
+        return sorted(self._answered)
 
     def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> R:
         """Call a tool; see :meth:`RunContext.call`."""
@@ -105,7 +111,8 @@ class SyncRunContext:
     def model(self, prompt: Said, *, output: type[R], **how: Unpack[HowTo]) -> R: ...
     def model(self, prompt: Said, *, output: object = None, **how: Unpack[HowTo]) -> object:
         """Ask a model; see :meth:`RunContext.model`."""
-        return _walk_in_thread(self._bridge, models.talk(talk_of(prompt, output, how)))
+        turns = models.talk(talk_of(prompt, output, how), self._answered)
+        return _walk_in_thread(self._bridge, turns)
 
     def sleep(self, seconds: float) -> None:
         """Wait; a long wait holds no worker and survives restarts."""

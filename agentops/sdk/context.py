@@ -60,11 +60,17 @@ class RunContext:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._answered: set[str] = set()
 
     @property
     def run_id(self) -> str:
         """Public id of the run."""
         return self._backend.run_id
+
+    @property
+    def answered_by(self) -> list[str]:
+        """Names of the models that have answered this run so far; ``scripted`` is none."""
+        return sorted(self._answered)
 
     def call(
         self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object
@@ -139,7 +145,7 @@ class RunContext:
         Raises StepFailed: when no model of the route answers, when the answer does not fit
         (``output_invalid``), when there is no end (``max_turns``).
         """
-        return _walk(self._backend, models.talk(talk_of(prompt, output, how)))
+        return _walk(self._backend, models.talk(talk_of(prompt, output, how), self._answered))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait; a long wait holds no worker and survives restarts."""

@@ -74,7 +74,15 @@ class ToolCall:
     id: str
 
 
-Batch = list[ModelCall | ToolCall]
+@dataclass(frozen=True, slots=True)
+class ChildWait:
+    """Waiting for a run that a tool of the model began."""
+
+    key: str
+    agent: str
+
+
+Batch = list[ModelCall | ToolCall | ChildWait]
 # The key of each step of a batch, and what it returned or how it failed.
 Answers = list[tuple[str, object]]
 
@@ -132,12 +140,13 @@ class AnswerForm:
             raise ValueError(faults(error)) from None
 
 
-def talk(asked: Talk) -> Generator[Batch, Answers, object]:
+def talk(asked: Talk, answered: set[str]) -> Generator[Batch, Answers, object]:
     """Ask, do what the model wants done, ask again, until it has answered.
 
-    Returns its text, or the value of ``output``. Raises StepFailed: ``output_invalid`` when no
-    answer fits after the repairs, ``output_truncated`` when one was cut at ``max_tokens``,
-    ``content_filtered``, ``max_turns`` when it never ends, or why a request failed.
+    Names of models that answer are added to ``answered``. Returns its text, or the value of
+    ``output``. Raises StepFailed: ``output_invalid`` when no answer fits after the repairs,
+    ``output_truncated`` when one was cut at ``max_tokens``, ``content_filtered``, ``max_turns``
+    when it never ends, or why a request failed.
     """
     said, added, after = list(asked.messages), tuple(asked.messages), ""
     wrong = 0
@@ -155,6 +164,7 @@ def talk(asked: Talk) -> Generator[Batch, Answers, object]:
         [(after, reply)] = yield [ModelCall(request, added, after, asked.timeout, own)]
         if not isinstance(reply, Reply):
             raise _raised(reply)
+        answered.add(reply.model)
         _check_whole(reply)
         said.append(reply.message)
         fitting, added = _answer(asked.form, reply)
@@ -168,7 +178,7 @@ def talk(asked: Talk) -> Generator[Batch, Answers, object]:
                 )
         else:
             calls = _calls(asked, reply.message.uses, after)
-            answers = yield [call for call in calls if isinstance(call, ToolCall)]
+            answers = yield from _called([call for call in calls if isinstance(call, ToolCall)])
             added = _results(reply.message.uses, calls, answers)
         said.extend(added)
     raise StepFailed(
@@ -231,6 +241,18 @@ def _calls(asked: Talk, uses: Sequence[ToolUse], after: str) -> list[ToolCall | 
             for n, c in enumerate(calls, 1)
         ]
     return calls
+
+
+def _called(calls: list[ToolCall]) -> Generator[Batch, Answers, Answers]:
+    """What came of the calls. Agents among them are all started before any is waited for."""
+    begun: Answers = yield [*calls]
+    names = [
+        call.tool.delegate if isinstance(run, str) else ""
+        for call, (_, run) in zip(calls, begun, strict=True)
+    ]
+    waits = [ChildWait(key, name) for name, (key, _) in zip(names, begun, strict=True) if name]
+    ended = iter((yield [*waits]) if waits else ())
+    return [next(ended) if name else one for name, one in zip(names, begun, strict=True)]
 
 
 def _results(

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.delegating import AgentTool
 from agentops.sdk.errors import Misuse
 from agentops.sdk.messages import Message, Reply
-from agentops.sdk.models import ModelCall, ToolCall
+from agentops.sdk.models import ChildWait, ModelCall, ToolCall
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Effect, Tool
 from agentops.sdk.turns import Turn
@@ -109,6 +110,8 @@ def tool_call(
     if not isinstance(tool, Tool):
         label = getattr(tool, "__name__", repr(tool))
         raise Misuse(f"{label} is not a tool. Decorate it with @tool, or use ctx.step({label}, …).")
+    if tool.delegate:
+        raise Misuse(f"{tool.name} is an agent for models to ask. Start it with ctx.spawn(…).")
     tool.bind(args, dict(kwargs))
     return Work(
         type="tool",
@@ -142,10 +145,14 @@ def model_call(call: ModelCall) -> Work:
     )
 
 
-def of(part: ModelCall | ToolCall) -> Work:
+def of(part: ModelCall | ToolCall | ChildWait) -> Step:
     """A step that the turns between a model and its tools ask for."""
     if isinstance(part, ModelCall):
         return model_call(part)
+    if isinstance(part, ChildWait):
+        return AwaitChild(part.key, part.agent)
+    if isinstance(part.tool, AgentTool):
+        return spawn(part.tool.agent, part.arguments, title="", queue=None, id=part.id)
     return tool_call(part.tool, (), part.arguments, part.id)
 
 
@@ -258,6 +265,7 @@ def spawn(
 ) -> Spawn:
     """Starting ``agent``, given as a definition or by name."""
     if isinstance(agent, AgentDefinition):
-        agent.validate_input(input)
+        arguments = agent.validate_input(input)
+        title = title or agent.title_for(arguments)
         return Spawn(agent.name, input, title, queue or agent.queue, id)
     return Spawn(agent, input, title, queue, id)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -83,6 +84,10 @@ class Tool(Generic[P, R_co]):
     verify: Callable[..., Verified | Awaitable[Verified]] | None = None
     isolation: str = ""
     target: str = ""
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Arguments that the agent chose, so that no model does; see :meth:`given`."""
+    delegate: str = ""
+    """The agent that does the work, in a run of its own; see :func:`agentops.agent_tool`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co | Awaitable[R_co]:
         return self.fn(*args, **kwargs)
@@ -110,12 +115,22 @@ class Tool(Generic[P, R_co]):
 
     @cached_property
     def form(self) -> TypeAdapter[BaseModel]:
-        return tool_form(self.fn, self.name)
+        return tool_form(self.fn, self.name, without=frozenset(self.fixed))
 
     @cached_property
     def schema(self) -> dict[str, object]:
         """JSON schema of the arguments, as a model is told it."""
         return dict(self.form.json_schema())
+
+    def given(self, **fixed: object) -> Tool[..., R_co]:
+        """This tool for a model that must not choose some arguments, nor hear of them.
+
+        Raises Misuse for a name that is no parameter of it.
+        """
+        unknown = [name for name in fixed if name not in self.signature.parameters]
+        if unknown:
+            raise Misuse(f"Tool {self.name}{self.signature} takes no {', '.join(unknown)}.")
+        return dataclasses.replace(self, fixed={**self.fixed, **fixed})
 
     def arguments(self, given: dict[str, object] | str) -> dict[str, object]:
         """What a model gave, as the function takes it. Raises ValueError with what is wrong."""
@@ -125,7 +140,8 @@ class Tool(Generic[P, R_co]):
             checked = self.form.validate_python(given)
         except ValidationError as error:
             raise ValueError(faults(error)) from None
-        return {name: getattr(checked, name) for name in type(checked).model_fields}
+        chosen = {name: getattr(checked, name) for name in type(checked).model_fields}
+        return {**chosen, **self.fixed}
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
         """The arguments by name. Raises Misuse when they do not fit the function."""

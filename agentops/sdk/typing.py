@@ -117,8 +117,12 @@ def input_form(fn: object, label: str) -> InputForm:
     return InputForm(TypeAdapter(model), None, tuple(p.name for p in parameters))
 
 
-def tool_form(fn: object, label: str) -> TypeAdapter[BaseModel]:
+def tool_form(
+    fn: object, label: str, *, without: frozenset[str] = frozenset()
+) -> TypeAdapter[BaseModel]:
     """What a model gives a tool: an object with one property per parameter after the context.
+
+    ``without`` are parameters it does not give.
 
     Raises Misuse for a parameter without a name or a schema.
     """
@@ -126,6 +130,8 @@ def tool_form(fn: object, label: str) -> TypeAdapter[BaseModel]:
     parameters = list(inspect.signature(fn).parameters.values())  # type: ignore[arg-type]
     fields: dict[str, typing.Any] = {}
     for parameter in parameters[1 if takes_context(fn) else 0 :]:
+        if parameter.name in without:
+            continue
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             raise Misuse(
                 f"Tool {label}: a model needs a name for each input; name *{parameter.name}."
