@@ -278,9 +278,14 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 AGENTOPS_AGENTS: list[str] = env.list(
     "AGENTOPS_AGENTS",
     default=[
-        "agentops.agents.dependency_audit",
-        "agentops.agents.hello",
-        "agentops.agents.storyteller",
+        f"agentops.agents.{name}"
+        for name in (
+            "dependency_audit",
+            "support_desk",
+            "research_digest",
+            "storyteller",
+            "hello",
+        )
     ],
 )
 AGENTOPS_QUEUES: list[str] = env.list("AGENTOPS_QUEUES", default=["default"])

@@ -1,1 +1,1 @@
-"""The sample agents, one module each. ``AGENTOPS_AGENTS`` names all unless it is set."""
+"""The sample agents. ``AGENTOPS_AGENTS`` names all of them unless it is set."""

@@ -22,6 +22,10 @@ from runs.models import Run
 from runs.views.signing import person, signed_in
 
 AGENTS_SHOWN = 8
+_SAMPLES = {
+    "support-desk": "Answers a customer's ticket: refunds what is due, sends the mail.",
+    "research-digest": "Answers a question from a folder of texts, by file and line.",
+}
 
 
 @require_safe
@@ -91,4 +95,6 @@ def _trying(request: HttpRequest) -> list[FirstStep]:
         FirstStep("An agent is there", f"{figures.plural(len(agents), 'agent')} in the modules "
                   "that AGENTOPS_AGENTS names.", bool(agents), reverse("agents"), "Agents"),
         FirstStep("A run has succeeded", "Start one and watch it work.", done=False, **first),
+        *(FirstStep(f"Or try {name}", told, False, reverse("agent", args=[name]), f"Start {name}")
+          for name, told in _SAMPLES.items() if name in agents),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Watch the sample agent do real work: audit installed packages, from the terminal."""
+"""Watch a sample agent do real work, from the terminal."""
 
 from __future__ import annotations
 
@@ -18,36 +18,47 @@ from agentops.sdk.errors import AgentopsError
 from runs import queries, services
 from runs.models import Journal, Run, RunStatus, StopReason
 
-AGENT = "dependency-audit"
+AUDIT, DESK, DIGEST = "dependency-audit", "support-desk", "research-digest"
 POLL_SECONDS = 0.25
 UNCLAIMED_SECONDS = 10.0
 _AT_ONCE = 500
 
 
 class Command(BaseCommand):
-    """Start the audit as a run, follow it, and say where its report is."""
+    """Start a sample as a run, follow it, and say what came of it."""
 
     help = (
-        "Audits the Python packages of a folder, or of the environment the worker runs in, with "
-        "the sample agent dependency-audit. Needs a worker: start one with bin/up."
+        "Runs a sample agent: dependency-audit (unless another is named) audits the Python "
+        "packages of a folder, or of the environment the worker runs in; support-desk answers a "
+        "ticket; research-digest answers a question from texts. Needs a worker: start one with "
+        "bin/up."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", nargs="?", help="a project, environment or site-packages")
+        parser.add_argument("agent", nargs="?", help=f"{AUDIT}, {DESK} or {DIGEST}; or a folder")
+        parser.add_argument(
+            "folder", nargs="?", help="a project, environment or site-packages; a folder of texts"
+        )
+        parser.add_argument("--input", help="the whole input as JSON")
         parser.add_argument("--policy", type=Path, help="a JSON file with the rules to audit by")
-        parser.add_argument("--mail-to", action="append", help="who gets the report by mail")
+        parser.add_argument("--mail-to", action="append", help="who gets the audit by mail")
         parser.add_argument("--timeout", type=float, default=300, help="seconds to wait for it")
 
     def handle(
         self,
         *args: object,
+        agent: str | None,
         folder: str | None,
-        policy: Path | None,
-        mail_to: list[str] | None,
         timeout: float,
         **options: object,
     ) -> None:
-        run = self._start(_input(folder, policy, mail_to))
+        if agent is not None and agent not in {AUDIT, DESK, DIGEST}:
+            if folder is not None:
+                raise CommandError(
+                    f"No sample is called {agent}. There are {AUDIT}, {DESK}, {DIGEST}."
+                )
+            agent, folder = AUDIT, agent
+        run = self._start(agent or AUDIT, _input(folder, options))
         self.stdout.write(f"Started {run.public_id}: {run.title}")
         self._address("run", run)
         self.watch(run, timeout)
@@ -63,11 +74,11 @@ class Command(BaseCommand):
             raise CommandError(f"No longer watching; {run.public_id} goes on.") from None
         self._finish(run)
 
-    def _start(self, given: dict[str, object]) -> Run:
+    def _start(self, agent: str, given: dict[str, object]) -> Run:
         owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
         try:
             started = services.start_run(
-                agent=AGENT, input=given, owner=owner, started_by="manage.py demo"
+                agent=agent, input=given, owner=owner, started_by="manage.py demo"
             )
         except AgentopsError as error:
             raise CommandError(error.message) from error
@@ -106,9 +117,10 @@ class Command(BaseCommand):
             reason = error.get("message") or StopReason(run.stop_reason).label
             raise CommandError(f"{run.public_id} {run.status}: {reason}")
         output = payload.output if isinstance(payload.output, dict) else {}
-        for line in _result(output):
+        for line in _RESULTS.get(run.agent, _audited)(output):
             self.stdout.write(line)
-        self._address("report", run)
+        if "report" in output:
+            self._address("report", run)
 
     def _address(self, name: str, run: Run) -> None:
         """Where to look in the console, when it is known where that answers."""
@@ -122,18 +134,31 @@ class Command(BaseCommand):
             self.stdout.write(f"  {base.rstrip('/')}{path}")
 
 
-def _input(folder: str | None, policy: Path | None, mail_to: list[str] | None) -> dict[str, object]:
+def _input(folder: str | None, options: dict[str, object]) -> dict[str, object]:
     given: dict[str, object] = {}
+    whole, policy, mail_to = (options.get(name) for name in ("input", "policy", "mail_to"))
+    if whole is not None:
+        given = _json("--input", str(whole))
     if folder:
         given["folder"] = str(Path(folder).resolve())
     if mail_to:
         given["mail_to"] = mail_to
-    if policy:
+    if isinstance(policy, Path):
         try:
-            given["policy"] = json.loads(policy.read_text())
-        except (OSError, ValueError) as error:
+            given["policy"] = _json(f"--policy {policy}", policy.read_text())
+        except OSError as error:
             raise CommandError(f"--policy {policy}: {error}") from error
     return given
+
+
+def _json(option: str, text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}") from error
+    if not isinstance(value, dict):
+        raise CommandError(f"{option}: give a JSON object.")
+    return value
 
 
 def _new_events(run: Run, after: int) -> Iterator[Journal]:
@@ -158,12 +183,42 @@ def _line(event: Journal) -> str:
     }.get(event.kind, "")
 
 
-def _result(output: dict[str, Any]) -> list[str]:
-    """Verdict and places, from what the agent returned."""
-    report, mailed = output.get("report") or {}, output.get("mailed")
-    lines = ["", str(output.get("verdict", "")), f"  {report.get('markdown', '')}"]
-    lines.append(f"  {report.get('json', '')}")
+def _audited(output: dict[str, Any]) -> list[str]:
+    """Verdict and places, from what dependency-audit returned."""
+    mailed = output.get("mailed")
+    lines = ["", str(output.get("verdict", "")), *_files(output)]
     if mailed:
         place = "" if mailed["place"] == "smtp" else f" (kept in {mailed['place']})"
         return [*lines, f"  mailed to {', '.join(mailed['to'])}{place}"]
     return [*lines, f"  not mailed: {output.get('not_mailed_because', '')}"]
+
+
+def _answered(output: dict[str, Any]) -> list[str]:
+    """What support-desk did."""
+    lines = ["", str(output.get("summary", ""))]
+    lines += [f"  refunded {r['amount']} € of order {r['order']}" for r in output["refunds"]]
+    if output.get("person_should_look"):
+        lines.append(f"  a person should look: {output.get('because', '')}")
+    return [*lines, _models(output)]
+
+
+def _digested(output: dict[str, Any]) -> list[str]:
+    """What research-digest found."""
+    return ["", str(output.get("answer", "")), *_files(output), _models(output)]
+
+
+def _files(output: dict[str, Any]) -> list[str]:
+    report = output.get("report") or {}
+    return [f"  {report.get('markdown', '')}", f"  {report.get('json', '')}"]
+
+
+def _models(output: dict[str, Any]) -> str:
+    names = list(output.get("answered_by") or [])
+    return (
+        "  scripted: no provider of models has a key"
+        if names == ["scripted"]
+        else (f"  by {', '.join(names)}")
+    )
+
+
+_RESULTS = {AUDIT: _audited, DESK: _answered, DIGEST: _digested}

@@ -1,0 +1,182 @@
+"""The sample agents on a fresh ``bin/up`` without a key: from console, REST and terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentops.launcher.home import PROJECT
+from agentops.mail import maildir
+from tests.launcher.launched import PATIENCE_SECONDS, Launched, environment, launched
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("launcher")]
+
+PASSWORD = "a-good-secret-1"
+# What each is given, and a thing its result must say.
+SAMPLES: dict[str, tuple[dict[str, Any], str]] = {
+    "dependency-audit": ({"mail_to": []}, "verdict"),
+    "support-desk": (
+        {
+            "customer": "cem@example.org",
+            "subject": "Boots",
+            "message": "Order 4413 never arrived. I want my money back.",
+        },
+        "summary",
+    ),
+    "research-digest": ({"question": "What may a worker that dies leave behind?"}, "answer"),
+}
+_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    without = dict.fromkeys(_KEYS, "")
+    folder = tmp_path_factory.mktemp("samples")
+    with launched(folder, AGENTOPS_OPERATOR_PASSWORD=PASSWORD, **without) as it:
+        yield it
+
+
+def command(running: Launched, *arguments: str) -> str:
+    said = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env=environment(AGENTOPS_DATA=str(running.home.folder)),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    return said.stdout
+
+
+@pytest.fixture(scope="module")
+def token(running: Launched) -> str:
+    found = re.search(r"agp_\S+", command(running, "api_token", "operator"))
+    assert found is not None
+    return found[0]
+
+
+def api(running: Launched, token: str, path: str, body: object = None) -> Any:
+    asked = urllib.request.Request(
+        f"{running.state['url']}/api/v1{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return json.load(answer)
+
+
+def ended(running: Launched, token: str, run_id: str) -> dict[str, Any]:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < give_up_at:
+        run: dict[str, Any] = api(running, token, f"/runs/{run_id}")
+        if run["status"] in {"succeeded", "failed", "cancelled", "expired"}:
+            return run
+        time.sleep(0.2)
+    raise AssertionError(f"{run_id} did not end: {run}")
+
+
+class Browser:
+    """Somebody at the console: pages, forms, a session."""
+
+    def __init__(self, running: Launched) -> None:
+        self.base = str(running.state["url"])
+        jar = urllib.request.HTTPCookieProcessor(CookieJar())
+        self._opener = urllib.request.build_opener(jar)
+
+    def get(self, path: str) -> str:
+        with self._opener.open(self.base + path, timeout=20) as answer:
+            return str(answer.read().decode())
+
+    def post(self, page: str, action: str, fields: dict[str, str]) -> str:
+        """Fill in the form of a page and send it; the address one comes to."""
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.get(page)))
+        data = urllib.parse.urlencode({**hidden, **fields}).encode()
+        asked = urllib.request.Request(self.base + action, data, {"Referer": self.base + page})
+        with self._opener.open(asked, timeout=20) as answer:
+            return str(answer.url).removeprefix(self.base)
+
+
+@pytest.fixture(scope="module")
+def browser(running: Launched) -> Browser:
+    it = Browser(running)
+    it.post("/sign-in/", "/sign-in/", {"username": "operator", "password": PASSWORD})
+    return it
+
+
+def check(run: dict[str, Any], agent: str) -> None:
+    assert run["status"] == "succeeded", run
+    assert run["output"][SAMPLES[agent][1]], run["output"]
+    if agent != "dependency-audit":
+        assert run["output"]["answered_by"] == ["scripted"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_page(browser: Browser) -> str:
+    """The Overview before anything has run."""
+    return browser.get("/")
+
+
+def test_the_first_steps_offer_them(first_page: str) -> None:
+    assert "First steps" in first_page
+    for name in SAMPLES:
+        assert f"Start {name}" in first_page
+
+
+@pytest.mark.parametrize("door", ["playground", "agent"])
+@pytest.mark.parametrize("agent", SAMPLES)
+def test_each_runs_from_the_console(
+    running: Launched, token: str, browser: Browser, agent: str, door: str
+) -> None:
+    page, action, fields = f"/agents/{agent}/", f"/agents/{agent}/start/", {}
+    if door == "playground":
+        page, action = f"/playground/?agent={agent}", "/playground/"
+        fields = {"playground_agent": agent, "playground_how": "run"}
+    came_to = browser.post(page, action, fields)
+    run_id = came_to.rstrip("/").rpartition("/")[2]
+    assert run_id.startswith("run_"), came_to
+
+    check(ended(running, token, run_id), agent)
+
+    assert "succeeded" in browser.get(came_to)
+    if agent != "support-desk":
+        assert "<article" in browser.get(f"/reports/{run_id}/")
+
+
+@pytest.mark.parametrize("agent", SAMPLES)
+def test_each_runs_over_rest(running: Launched, token: str, agent: str) -> None:
+    started = api(running, token, "/runs", {"agent": agent, "input": SAMPLES[agent][0]})
+    check(ended(running, token, started["id"]), agent)
+
+
+@pytest.mark.parametrize("agent", SAMPLES)
+def test_each_runs_as_a_demo(running: Launched, agent: str) -> None:
+    told = command(running, "demo", agent)
+    assert f"{running.state['url']}/runs/run_" in told
+    assert ("scripted" in told) is (agent != "dependency-audit")
+
+
+def test_the_shop_has_changed_by_what_was_asked_and_no_more(running: Launched, token: str) -> None:
+    """After the lamp's default ticket, at least once, and the boots, at least once."""
+    for given in ({}, SAMPLES["support-desk"][0]):
+        started = api(running, token, "/runs", {"agent": "support-desk", "input": given})
+        check(ended(running, token, started["id"]), "support-desk")
+    with closing(sqlite3.connect(Path(running.home.folder, "shop", "shop.sqlite3"))) as shop:
+        refunded = dict(shop.execute("SELECT number, refunded_cents FROM orders"))
+    assert refunded == {"4390": 0, "4411": 8900, "4412": 0, "4413": 12990, "4414": 4500}
+    assert {mail.recipients for mail in maildir.newest(running.home.folder / "mail")} >= {
+        "ana@example.org", "cem@example.org",
+    }  # fmt: skip
