@@ -290,6 +290,8 @@ AGENTOPS_AGENTS: list[str] = env.list(
 )
 AGENTOPS_QUEUES: list[str] = env.list("AGENTOPS_QUEUES", default=["default"])
 AGENTOPS_CONCURRENCY: int = env.int("AGENTOPS_CONCURRENCY", default=64)
+# How many runs of one person hold workers at once; 0: as many as there are.
+AGENTOPS_MAX_RUNNING_PER_PERSON: int = env.int("AGENTOPS_MAX_RUNNING_PER_PERSON", default=0)
 AGENTOPS_LEASE_SECONDS: float = env.float("AGENTOPS_LEASE_SECONDS", default=30)
 AGENTOPS_HEARTBEAT_SECONDS: float = env.float("AGENTOPS_HEARTBEAT_SECONDS", default=5)
 AGENTOPS_TICK_SECONDS: float = env.float("AGENTOPS_TICK_SECONDS", default=5)

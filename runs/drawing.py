@@ -47,6 +47,8 @@ class StepRow:
     def kind(self) -> str:
         """What the kind column says: the effect of a tool, else the type."""
         effect = self.step.effect
+        if self.step.scripted:
+            return "scripted"
         return effect if self.step.type == "tool" and effect else self.step.type
 
     @property

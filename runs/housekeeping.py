@@ -15,7 +15,7 @@ from django.utils import timezone
 from runs import bell, figures
 from runs.attention import Sentence
 from runs.circuit import Circuit
-from runs.models import Breaker, Run, RunStatus, Worker, WorkerState
+from runs.models import Run, RunStatus, Worker, WorkerState
 
 LAG_BAD = timedelta(minutes=1)
 SKEW_BAD = timedelta(seconds=1)
@@ -177,11 +177,6 @@ def database() -> Database:
 def silent_bells() -> list[Circuit]:
     """Bells of this process that nobody hears at the moment."""
     return [circuit for circuit in (bell.bells, bell.hints) if circuit.is_open]
-
-
-def breakers() -> list[Breaker]:
-    """Targets that failed lately."""
-    return list(Breaker.objects.order_by(F("open_until").desc(nulls_last=True), "target")[:20])
 
 
 # -- what is wrong -------------------------------------------------------------------------------

@@ -141,6 +141,9 @@ class StepValues:
 
     input: Value | None = None
     output: Value | None = None
+    # The same as values, where they can be read.
+    given: object = None
+    returned: object = None
 
 
 def step_values(run: Run, key: str) -> StepValues:
@@ -151,7 +154,11 @@ def step_values(run: Run, key: str) -> StepValues:
     for row in rows.only("phase", "input_codec", "input", "codec", "data"):
         given = (row.input_codec, row.input) if row.input_codec is not None else given
         returned = (row.codec, row.data) if row.phase == Phase.OUTCOME else returned
-    return StepValues(*_read([given, returned]))
+    try:
+        values = load_all([given, returned])
+    except (PayloadError, KeyError, ValueError, zlib.error):
+        values = [None, None]
+    return StepValues(*_read([given, returned]), *values)
 
 
 @dataclass(frozen=True, slots=True)

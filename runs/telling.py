@@ -82,6 +82,8 @@ def _stopping(run: Run) -> str:
 
 
 def _queued(run: Run, now: datetime) -> str:
+    if run.is_held:
+        return f"It {run.waiting_detail}; so many may run at once."
     if run.ready_at and run.ready_at > now:
         return f"It starts at {figures.clock(run.ready_at, now)}."
     return f"It waits for a free worker of queue “{run.queue}”."

@@ -90,6 +90,8 @@ class Step:
     attempts: list[Attempt] = field(default_factory=list)
     error: tuple[str, str] | None = None
     settled: bool = False
+    # No model answered, but the script of the agent.
+    scripted: bool = False
 
     @property
     def depth(self) -> int:
@@ -148,6 +150,7 @@ class Timeline:
         step.last_seq = line.seq
         step.effect = line.text("effect") or step.effect
         step.deadline_at = moment(line.text("deadline_at")) or step.deadline_at
+        step.scripted = bool(line.meta.get("scripted", step.scripted))
         _record(step, line)
         return [step]
 

@@ -61,6 +61,7 @@ def options() -> Options:
         stuck_seconds=settings.AGENTOPS_STUCK_SECONDS,
         leak_limit=settings.AGENTOPS_LEAK_LIMIT,
         max_payload_bytes=settings.AGENTOPS_MAX_PAYLOAD_BYTES,
+        most_per_person=settings.AGENTOPS_MAX_RUNNING_PER_PERSON,
         signal=_signal,
         sweep=sweep,
         ended=_ended,

@@ -36,6 +36,7 @@ class AgentDefinition:
     on_code_change: str = "verify"
     titled: Callable[..., str] | None = None
     script: Callable[[ModelRequest], Answer] | None = None
+    max_running: int | None = None
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         return self.fn(*args, **kwargs)
@@ -88,6 +89,7 @@ def agent(
     on_code_change: str = ...,
     title: Callable[..., str] | None = ...,
     script: Callable[[ModelRequest], Answer] | None = ...,
+    max_running: int | None = ...,
 ) -> Callable[[AgentFunction], AgentDefinition]: ...
 def agent(
     fn: AgentFunction | None = None,
@@ -102,6 +104,7 @@ def agent(
     on_code_change: str = "verify",
     title: Callable[..., str] | None = None,
     script: Callable[[ModelRequest], Answer] | None = None,
+    max_running: int | None = None,
 ) -> AgentDefinition | Callable[[AgentFunction], AgentDefinition]:
     """Declare a function as an agent. Its first parameter is the context, the rest is its input.
 
@@ -111,7 +114,8 @@ def agent(
     (default: go on when the record fits the new code, otherwise park), ``strict`` (arguments of
     steps must be equal too) or ``pinned`` (only workers of that version go on). ``title`` makes a
     run's title from its input. ``script`` says what a model would, where no provider has a key:
-    it gets a ModelRequest and returns a text, ToolUses or an error to raise.
+    it gets a ModelRequest and returns a text, ToolUses or an error to raise. ``max_running`` is how
+    many runs of the agent hold workers at once, on all machines together; the others stay queued.
 
     Raises Misuse for a function without a context, or a contradiction.
     """
@@ -124,6 +128,8 @@ def agent(
             raise Misuse(f"Agent {label}: on_code_change is verify, strict or pinned.")
         if max_steps < 1 or (timeout is not None and timeout <= 0):
             raise Misuse(f"Agent {label}: max_steps and timeout must be above 0.")
+        if max_running is not None and max_running < 1:
+            raise Misuse(f"Agent {label}: max_running must be above 0; None sets no limit.")
         return AgentDefinition(
             fn=function,
             name=label,
@@ -135,6 +141,7 @@ def agent(
             on_code_change=on_code_change,
             titled=title,
             script=script,
+            max_running=max_running,
         )
 
     return declare if fn is None else declare(fn)

@@ -17,7 +17,7 @@ from agentops import health
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.mail import backend
-from runs import bell, figures, housekeeping
+from runs import bell, figures, housekeeping, standing
 from runs.attention import Sentence
 from runs.housekeeping import SKEW_BAD, Database
 from runs.live.hub import watching
@@ -59,7 +59,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "skew": figures.duration(abs(base.skew.total_seconds())),
         "broker": broker,
         "sockets": watching(),
-        "breakers": housekeeping.breakers(),
+        "models": standing.now(now, [row.worker for row in rows]),
         "mail_kept": backend.is_used(),
         "mail_host": getattr(settings, "EMAIL_HOST", ""),
         "release": settings.AGENTOPS_RELEASE,

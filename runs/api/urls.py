@@ -17,6 +17,7 @@ from runs.api.control import (
 from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
+from runs.api.routes import RouteDetail, RouteList
 from runs.api.runs import (
     AgentDetail,
     AgentList,
@@ -47,6 +48,8 @@ urlpatterns = [
     path("bulk-actions/<str:public_id>", BulkDetail.as_view(), name="api-bulk-action"),
     path("bulk-actions/<str:public_id>/items", BulkItems.as_view(), name="api-bulk-items"),
     path("bulk-actions/<str:public_id>/stop", StopBulk.as_view(), name="api-bulk-stop"),
+    path("routes", RouteList.as_view(), name="api-routes"),
+    path("routes/<str:name>", RouteDetail.as_view(), name="api-route"),
     path("runs", RunList.as_view(), name="api-runs"),
     path("runs/batch", StartBatch.as_view(), name="api-runs-batch"),
     path("runs/search", SearchRuns.as_view(), name="api-runs-search"),

@@ -13,6 +13,7 @@ from agentops.sdk import codec
 from agentops.sdk.codec import BLOB, Encoded
 from agentops.sdk.errors import PayloadError
 from runs.engine import pgwire, statements
+from runs.engine.caps import CLAIM_CAPPED, Caps
 from runs.engine.pgwire import (
     Value,
     read_bool,
@@ -34,10 +35,13 @@ class Unreadable:
 class Claims:
     """Takes runs of some queues for a worker."""
 
-    def __init__(self, writer: Writer, queues: tuple[str, ...]) -> None:
+    def __init__(self, writer: Writer, queues: tuple[str, ...], caps: Caps) -> None:
         self._writer = writer
         self._queues = queues
+        self._caps = caps
         self._first = 0
+        # Whether the last look at the queues set runs aside: others may stand behind them.
+        self.held_some = False
         # Runs that are claimed and not executing yet, with their epochs.
         self.loading: set[tuple[int, int]] = set()
 
@@ -49,6 +53,7 @@ class Claims:
     async def take(self, worker: int, room: int) -> list[tuple[Claim, History]]:
         """Up to ``room`` runs with their history. Queues take turns at being first."""
         self._first += 1
+        self.held_some = False
         claims: list[tuple[Claim, bool]] = []
         for i in range(len(self._queues)):
             queue = self._queues[(self._first + i) % len(self._queues)]
@@ -61,9 +66,13 @@ class Claims:
             raise
 
     async def _take_from(self, queue: str, worker: int, room: int) -> list[tuple[Claim, bool]]:
-        rows = await self._writer.query(
-            statements.CLAIM, [pgwire.text(queue), pgwire.int4(room), pgwire.int8(worker)]
-        )
+        values: list[Value] = [pgwire.text(queue), pgwire.int4(room), pgwire.int8(worker)]
+        if self._caps.exist:
+            found = await self._writer.query(CLAIM_CAPPED, [*values, *self._caps.values])
+            self.held_some |= read_int(found[0][0]) > 0
+            rows = [row[1:] for row in found if row[1] is not None]
+        else:
+            rows = await self._writer.query(statements.CLAIM, values)
         self.loading |= {(read_int(row[0]), read_int(row[2])) for row in rows}
         return [await self._claim(row) for row in rows]
 

@@ -27,6 +27,7 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
 from runs.engine.breakers import Breakers
+from runs.engine.caps import Caps
 from runs.engine.claims import Claims, Unreadable
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
@@ -63,6 +64,7 @@ class Host:
         self.keeper = Keeper(self, options)
         self.breakers = Breakers(self.keeper.rows, self.keeper.defer)
         self.models = Models(self)
+        self.caps = Caps(options.queues, options.most_per_person)
         self.draining = False
         self.thread_id = 0
         self._drain_asked = threading.Event()
@@ -128,7 +130,7 @@ class Host:
         self.hints = Hints(self.options.redis_url)
         self.texts = Texts(self.options.redis_url)
         self.transactions = Transactions(self.threads)
-        self._claims = Claims(self.writer, self.options.queues)
+        self._claims = Claims(self.writer, self.options.queues, self.caps)
         self._partings = Partings(self)
         await self.loop.run_in_executor(None, lambda: catalog().agents())
         await self._register()
@@ -196,7 +198,7 @@ class Host:
             task = self.loop.create_task(self._execute(claim, history))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return bool(taken)
+        return bool(taken) or self._claims.held_some
 
     async def _execute(self, claim: Claim, history: History) -> None:
         try:

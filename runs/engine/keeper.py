@@ -199,6 +199,7 @@ class Keeper(threading.Thread):
         self._share_breakers()
         agents = [agent.name for agent in catalog().agents()]
         self.query(statements.OFFER_AGAIN, list(o.queues), agents)
+        self._host.caps.share(self.query)
         if self._look_at_neighbours():
             o.sweep()
 
@@ -307,6 +308,8 @@ class Keeper(threading.Thread):
     def _share_breakers(self) -> None:
         self._host.breakers.share(self.query)
         self._host.models.share(self.query)
+        if self._host.caps.share(self.query):
+            self._host.ring()
 
     def _watch(self) -> None:
         """Notice a loop that does not turn, and threads that never came back."""

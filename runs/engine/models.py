@@ -50,9 +50,12 @@ SELECT u.username, coalesce(t.name, '') FROM run r
   JOIN accounts_user u ON u.id = r.owner_id LEFT JOIN accounts_team t ON t.id = r.team_id
  WHERE r.id = $1
 """
+_KEYS = "UPDATE worker SET key_variables = $2 WHERE id = $1"
 KNOWN_RUNS = 10_000
 _ADAPTER = "agentops.providers.adapter"
 _REQUEST_MARGIN = 5.0
+# How a run begins to say that it waits for a provider's limit, before the endpoint's name.
+PACE = "the pace of "
 
 
 class Models:
@@ -65,6 +68,7 @@ class Models:
         self._missing: dict[str, str] = {}
         self._routes: dict[str, Route] = {}
         self._broken: dict[str, str] = {}
+        self._told: tuple[int, list[str]] | None = None
         self._people: OrderedDict[int, tuple[str, str]] = OrderedDict()
 
     # -- what is known ------------------------------------------------------------------------
@@ -72,15 +76,25 @@ class Models:
     def share(self, query: Query) -> None:
         """Learn routes and endpoints as they stand. Called by the keeper."""
         endpoints, missing, limits = builtin.endpoints(os.environ), {}, {}
+        variables = set(builtin.KEYS.values())
         for name, protocol, base_url, variable, requests, tokens in query(_ENDPOINTS):
             key = os.environ.get(variable, "") if variable else ""
             endpoints[name] = Endpoint(name, Protocol(protocol), base_url, key)
             if variable and not key:
                 missing[name] = f"{variable} is not set for this worker"
+            variables.add(variable)
             limits[name] = (requests, tokens)
+        self._tell_keys(query, sorted(name for name in variables if os.environ.get(name)))
         self._endpoints, self._missing = endpoints, missing
         self.limits.known(limits)
         self._read_routes(query)
+
+    def _tell_keys(self, query: Query, names: list[str]) -> None:
+        """Let people see which keys this worker has; of them their names alone leave it."""
+        told = (self._host.keeper.worker, names)
+        if told != self._told:
+            query(_KEYS, *told)
+            self._told = told
 
     def _read_routes(self, query: Query) -> None:
         routes, broken = {}, {}
@@ -124,10 +138,13 @@ class Models:
         seconds = await self.limits.take(candidate.endpoint, routing.input_tokens(request))
         if seconds > 0:
             self._host.breakers.withdraw(candidate.target)
-            return Pause(seconds, f"the pace of {candidate.endpoint}")
+            return Pause(seconds, f"{PACE}{candidate.endpoint}")
+        note = _note(route, candidate, decision)
+        if self._endpoints[candidate.endpoint].protocol is Protocol.SCRIPTED:
+            note["scripted"] = True
         return Choice(
             candidate.target,
-            _note(route, candidate, decision),
+            note,
             self._asking(claim, candidate, request),
         )
 

@@ -28,6 +28,7 @@ class Options:
     stuck_seconds: float
     leak_limit: int
     max_payload_bytes: int
+    most_per_person: int = 0
     signal: Callable[[int, str, object, str], None]
     sweep: Callable[[], None]
     ended: Callable[[int], None]

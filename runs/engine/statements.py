@@ -16,10 +16,14 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """A prepared statement: its name on the server and its text."""
+    """A prepared statement: its name on the server and its text.
+
+    ``turn`` is a statement without parameters that comes before it in the same transaction.
+    """
 
     name: bytes
     sql: bytes
+    turn: Statement | None = None
 
 
 def _statement(name: str, sql: str) -> Statement:
@@ -27,10 +31,8 @@ def _statement(name: str, sql: str) -> Statement:
 
 
 # $1 queue, $2 how many, $3 worker. Runs that are due go first: they were begun before.
-CLAIM = _statement(
-    "claim",
-    """
-WITH due AS MATERIALIZED (
+CLAIMABLE = """
+due AS MATERIALIZED (
     SELECT id FROM run
      WHERE queue = $1::text AND status = 'waiting' AND ready_at <= now()
      ORDER BY ready_at LIMIT $2::int FOR NO KEY UPDATE SKIP LOCKED
@@ -38,9 +40,9 @@ WITH due AS MATERIALIZED (
     SELECT id FROM run
      WHERE queue = $1::text AND status = 'queued' AND ready_at <= now()
      ORDER BY priority DESC, ready_at, id LIMIT $2::int FOR NO KEY UPDATE SKIP LOCKED
-), chosen AS (
-    SELECT id FROM due UNION ALL SELECT id FROM queued LIMIT $2::int
-)
+)"""
+# What becomes of the ``chosen``, and what the worker has to know of them.
+CLAIMING = """
 UPDATE run r
    SET status = 'running', waiting_for = '', waiting_detail = '', epoch = r.epoch + 1,
        worker_id = $3::bigint, status_at = clock_timestamp(), step_deadline_at = NULL,
@@ -56,6 +58,13 @@ RETURNING r.id, r.public_id, r.epoch, r.agent, r.agent_version, r.created_at, r.
           r.parent_id, r.parent_key, r.queue, r.forked_from_id IS NOT NULL,
           p.input_codec::int, p.input, r.steps, r.retries, r.progress, r.conversation_id,
           r.pause_by
+"""
+CLAIM = _statement(
+    "claim",
+    f"""
+WITH {CLAIMABLE}, chosen AS (
+    SELECT id FROM due UNION ALL SELECT id FROM queued LIMIT $2::int
+) {CLAIMING}
 """,
 )
 

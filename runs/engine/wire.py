@@ -7,6 +7,7 @@ a time, prepared on first use, binary both ways. The caller serialises.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable, Sequence
 
@@ -55,10 +56,10 @@ class Wire:
 
     async def execute(self, statement: Statement, values: Sequence[Value]) -> list[Row]:
         """Run one statement in its own transaction. Raises psycopg errors."""
-        if statement.name not in self._prepared:
-            self._send(lambda: self._pg.send_prepare(statement.name, statement.sql))
-            await self._answer()
-            self._prepared.add(statement.name)
+        await self._prepare(statement)
+        if statement.turn is not None:
+            await self._prepare(statement.turn)
+            return await self._in_turn(statement.turn, statement, values)
         formats = [pq.Format.BINARY] * len(values)
         label = statement.name.decode()
         fault("writer.before_send", label)
@@ -69,6 +70,49 @@ class Wire:
         rows = await self._answer()
         fault("writer.after_commit", label)
         return rows
+
+    async def _prepare(self, statement: Statement) -> None:
+        if statement.name not in self._prepared:
+            self._send(lambda: self._pg.send_prepare(statement.name, statement.sql))
+            await self._answer()
+            self._prepared.add(statement.name)
+
+    async def _in_turn(
+        self, turn: Statement, statement: Statement, values: Sequence[Value]
+    ) -> list[Row]:
+        """Two statements in one transaction and one round trip; rows of the second."""
+        binary, formats = pq.Format.BINARY, [pq.Format.BINARY] * len(values)
+
+        def send() -> None:
+            self._pg.enter_pipeline_mode()
+            self._pg.send_query_prepared(turn.name, [], [], binary)
+            self._pg.send_query_prepared(statement.name, values, formats, binary)
+            self._pg.pipeline_sync()
+
+        self._send(send)
+        try:
+            await self._answer()
+            rows = await self._answer()
+        except psycopg.Error:
+            with contextlib.suppress(psycopg.Error):
+                await self._synced()
+            raise
+        await self._synced()
+        return rows
+
+    async def _synced(self) -> None:
+        """Read up to the end of the pipeline, and leave it."""
+        while True:
+            while self._pg.is_busy():
+                await self._wait_readable()
+            result = self._pg.get_result()
+            if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._pg.exit_pipeline_mode()
+                return
+            if self._pg.status != pq.ConnStatus.OK:
+                raise psycopg.OperationalError("The connection is gone.")
+            if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
 
     def _send(self, send: Callable[[], None]) -> None:
         try:

@@ -5,12 +5,14 @@ from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.reply import Reply
-from runs.models.routing import LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
-from runs.models.run import Run, RunPayload, RunStatus, StopReason, WaitingFor
+from runs.models.routing import AgentLimit, LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
+from runs.models.run import HELD_UNTIL, Run, RunPayload, RunStatus, StopReason, WaitingFor
 from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
 
 __all__ = [
+    "HELD_UNTIL",
+    "AgentLimit",
     "Blob",
     "Breaker",
     "BulkAction",

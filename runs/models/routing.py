@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -10,6 +13,17 @@ from django.db.models.functions import Now
 _NAME = RegexValidator(
     r"^[a-z][a-z0-9-]{0,39}$", "Small letters, digits and dashes; a letter first."
 )
+
+
+def is_no_key(value: str) -> None:
+    """Refuse what looks like a key rather than like the name of a variable, without quoting it."""
+    parts = value.split("_")
+    named = re.fullmatch(r"[A-Z][A-Z0-9_]*", value)
+    if not named or any(len(p) >= 16 and any(c.isdigit() for c in p) for p in parts):
+        raise ValidationError(
+            "That is no name of a variable. Write a name such as OPENAI_API_KEY here and set the "
+            "key in the environment of the workers. If it was a key, replace it at its provider."
+        )
 
 
 class ModelProtocol(models.TextChoices):
@@ -34,7 +48,7 @@ class ModelEndpoint(models.Model):
     key_variable = models.CharField(
         max_length=80,
         blank=True,
-        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", "The name of a variable, not a key.")],
+        validators=[is_no_key],
         help_text="Environment variable of the workers that holds the key. Never the key itself.",
     )
     requests_per_minute = models.PositiveIntegerField(
@@ -91,3 +105,21 @@ class LimitBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}: {self.level:g}"
+
+
+class AgentLimit(models.Model):
+    """How many runs of an agent hold workers at once, whatever its author declared.
+
+    Empty means as many as there are.
+    """
+
+    agent = models.CharField(max_length=200, unique=True)
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+
+    class Meta:
+        db_table = "agent_limit"
+
+    def __str__(self) -> str:
+        return f"{self.agent}: {self.max_running or 'no limit'}"

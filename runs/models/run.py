@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -10,6 +12,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from runs.models.worker import Worker
+
+# When a queued run is ready that would be one too many: not by time. See Note [Caps].
+HELD_UNTIL = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class RunStatus(models.TextChoices):
@@ -172,6 +177,23 @@ class Run(models.Model):
                 name="run_due",
                 condition=Q(status="waiting", ready_at__isnull=False),
             ),
+            # The claim under caps: what is held, by agent and by person.
+            models.Index(
+                "queue",
+                "agent",
+                F("priority").desc(),
+                "id",
+                name="run_held_by_agent",
+                condition=Q(status="queued", ready_at=HELD_UNTIL),
+            ),
+            models.Index(
+                "queue",
+                "owner",
+                F("priority").desc(),
+                "id",
+                name="run_held_by_person",
+                condition=Q(status="queued", ready_at=HELD_UNTIL),
+            ),
             # Reclaim and heartbeat: what a worker holds.
             models.Index("worker", name="run_held", condition=Q(status="running")),
             # The sweep: runs that expire.
@@ -278,6 +300,11 @@ class Run(models.Model):
     @property
     def is_final(self) -> bool:
         return RunStatus(self.status).is_final
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it would be one too many; ``waiting_detail`` says of what."""
+        return self.status == RunStatus.QUEUED and self.ready_at == HELD_UNTIL
 
 
 class RunPayload(models.Model):

@@ -37,6 +37,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     exited_at = models.DateTimeField(null=True)
+    # Names of the variables with keys of models that this process has. Null: it did not say.
+    key_variables = ArrayField(models.TextField(), null=True)
 
     class Meta:
         db_table = "worker"

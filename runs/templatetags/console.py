@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from runs import figures
 from runs.drawing import STEP_ICONS
 from runs.lens import Lens
+from runs.modelsteps import Asked
 from runs.statuses import LOOKS
 
 register = template.Library()
@@ -110,6 +111,13 @@ def words(value: str) -> str:
 def plural(number: int, one: str) -> str:
     """``1 step``, ``4 steps``."""
     return figures.plural(number, one)
+
+
+@register.filter
+def target(attempts: dict[int, Asked], n: int) -> str:
+    """Whom attempt ``n`` of a model step asked."""
+    asked = attempts.get(n)
+    return asked.target if asked else figures.UNKNOWN
 
 
 @register.filter

@@ -14,10 +14,11 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import visible_to
 from agentops.accounts.actors import actor_of
-from runs import drawing, lens, reading, settling, talks, troubles
+from runs import drawing, lens, modelsteps, reading, settling, talks, troubles
 from runs.drawing import BLOCK, EventRow, RunDrawing, RunRow, StepRow, run_rows
 from runs.lens import Lens
 from runs.models import Run, RunStatus
+from runs.modelsteps import ModelStep
 from runs.reading import StepValues
 from runs.timeline import Step
 from runs.tools import Tools
@@ -161,11 +162,14 @@ class Panel:
     row: StepRow
     values: StepValues
     events: list[EventRow]
+    model: ModelStep | None = None
 
 
 def _panel(drawn: RunDrawing, step: Step) -> Panel:
     about = reading.lines_of_step(drawn.run, step.key)
-    return Panel(drawn.row(step), reading.step_values(drawn.run, step.key), drawing.events(about))
+    values = reading.step_values(drawn.run, step.key)
+    model = modelsteps.read(step, about, values)
+    return Panel(drawn.row(step), values, drawing.events(about), model)
 
 
 def _panel_only(request: HttpRequest, drawn: RunDrawing) -> HttpResponse:

@@ -278,3 +278,16 @@ def part(request: ModelRequest) -> Answer:
 @agent(name="shopkeeper", script=part)
 async def shopkeeper(ctx: RunContext, route: str = "fast") -> str:
     return await ctx.model("What does a pear cost?", tools=[price], route=route)
+
+
+@agent(name="narrow", max_running=2)
+async def narrow(ctx: RunContext) -> str:
+    return await ctx.call(stays)
+
+
+@agent(name="only-one", max_running=1)
+async def only_one(ctx: RunContext, below: int = 0) -> int:
+    if not below:
+        return 1
+    child = await ctx.spawn("only-one", {"below": below - 1})
+    return 1 + int(str(await child.result()))
