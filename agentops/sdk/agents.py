@@ -124,12 +124,7 @@ def agent(
         label = name or getattr(function, "__name__", "").replace("_", "-")
         if not takes_context(function):
             raise Misuse(f"Agent {label}: the first parameter is the context: def {label}(ctx, …).")
-        if on_code_change not in {"verify", "strict", "pinned"}:
-            raise Misuse(f"Agent {label}: on_code_change is verify, strict or pinned.")
-        if max_steps < 1 or (timeout is not None and timeout <= 0):
-            raise Misuse(f"Agent {label}: max_steps and timeout must be above 0.")
-        if max_running is not None and max_running < 1:
-            raise Misuse(f"Agent {label}: max_running must be above 0; None sets no limit.")
+        _check(label, on_code_change, max_steps, timeout, max_running)
         return AgentDefinition(
             fn=function,
             name=label,
@@ -145,6 +140,18 @@ def agent(
         )
 
     return declare if fn is None else declare(fn)
+
+
+def _check(
+    label: str, on_code_change: str, max_steps: int, timeout: float | None, max_running: int | None
+) -> None:
+    """Raise Misuse for limits that cannot be."""
+    if on_code_change not in {"verify", "strict", "pinned"}:
+        raise Misuse(f"Agent {label}: on_code_change is verify, strict or pinned.")
+    if max_steps < 1 or (timeout is not None and timeout <= 0):
+        raise Misuse(f"Agent {label}: max_steps and timeout must be above 0.")
+    if max_running is not None and max_running < 1:
+        raise Misuse(f"Agent {label}: max_running must be above 0; None sets no limit.")
 
 
 def _source_digest(module_name: str) -> str:

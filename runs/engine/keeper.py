@@ -195,11 +195,11 @@ class Keeper(threading.Thread):
         self._anchor = (row[1], time.monotonic())
         self._kept(row[1])
         log.info("worker.registered", worker=self.worker, queues=list(o.queues))
-        # Before the first claim: a run must not fail for a route that nobody has read yet.
+        # Before the first claim: a run must not fail for a route that nobody has read yet, nor
+        # begin above a limit.
         self._share_breakers()
         agents = [agent.name for agent in catalog().agents()]
         self.query(statements.OFFER_AGAIN, list(o.queues), agents)
-        self._host.caps.share(self.query)
         if self._look_at_neighbours():
             o.sweep()
 

@@ -15,7 +15,7 @@ from agentops.accounts.actors import actor_of
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
-from runs import conversations, dialogue, forms, queries, services, talks
+from runs import conversations, dialogue, forms, queries, services, standing, talks
 from runs.drawing import run_rows
 from runs.forms import InputForm
 from runs.labels import Labels
@@ -127,6 +127,7 @@ def _draw(
         "form": form,
         "start_key": request.POST.get("start_key") or secrets.token_hex(16),
         "rows": run_rows(page(mine).runs[:RECENT], now),
+        "scripted": agent.script is not None and standing.now(now).is_scripted,
         "talks": talks.rows(_talks(request), now),
         "now": now,
     }
