@@ -31,6 +31,8 @@ from agentops.sdk.errors import (
     ToolError,
     UnknownAgent,
 )
+from agentops.sdk.memory import MemoryScope, Remembered
+from agentops.sdk.remembering import memory_tools
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import Effect, Tool, Verified, tool
 from agentops.sdk.turns import Turn
@@ -47,11 +49,13 @@ __all__ = [
     "EventTimeout",
     "Fatal",
     "InvalidInput",
+    "MemoryScope",
     "Missing",
     "Misuse",
     "OutcomeUnknown",
     "PayloadError",
     "PayloadTooLarge",
+    "Remembered",
     "RetryPolicy",
     "Retryable",
     "RunContext",
@@ -68,6 +72,7 @@ __all__ = [
     "agent",
     "agent_tool",
     "assistant",
+    "memory_tools",
     "tool",
 ]
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from agentops.execution.execution import Execution
+from agentops.execution.notebook import Notebook
 from agentops.execution.port import (
     Child,
     Choice,
@@ -37,6 +38,7 @@ from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.calls import ToolContext
+from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer, ScriptedModel
@@ -59,6 +61,7 @@ class Journal:
     version: str = ""
     turns: list[Turn] = field(default_factory=list)
     streamed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    memory: Notebook = field(default_factory=Notebook)
 
     def send(self, name: str, value: object = None) -> None:
         """Send an event to the run."""
@@ -144,9 +147,18 @@ class MemoryPort:
         record: Callable[[object], Entry],
         timeout: float,
     ) -> None:
-        entry = record(work())
-        entry.seq, entry.epoch = await numbers.hold(), claim.epoch
-        if not self._dies():
+        number = await numbers.hold()
+        before = dict(self.journal.memory.entries)
+        try:
+            entry = record(work())
+        except BaseException:
+            self.journal.memory.entries = before
+            numbers.release(used=False)
+            raise
+        entry.seq, entry.epoch = number, claim.epoch
+        if self._dies():
+            self.journal.memory.entries = before
+        else:
             self.journal.entries.append(entry)
         numbers.release(used=True)
 
@@ -163,6 +175,9 @@ class MemoryPort:
 
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         return self.journal.turns[-last:]
+
+    def memory(self, claim: Claim) -> Store:
+        return self.journal.memory.opened(claim.public_id, claim.agent, self.now)
 
     async def admit(self, target: str) -> float:
         return 0.0
@@ -209,6 +224,7 @@ def run(
     crash_after: int | None = None,
     turns: Sequence[Turn] = (),
     models: ScriptedModel | Sequence[Answer] | None = None,
+    memory: Notebook | None = None,
 ) -> Result:
     """Run ``agent`` until it ends or waits for something nobody gives it.
 
@@ -216,10 +232,12 @@ def run(
     ``children(agent name, input)`` stands for the runs it starts. ``crash_after`` makes the worker
     die without a word after so many recorded rows; call again with the result's ``journal`` to
     see the run go on. ``turns`` are what was said before in its conversation, ``models`` what the
-    models say. Raises InvalidInput when the input does not fit.
+    models say, ``memory`` what earlier runs remember. Raises InvalidInput when the
+    input does not fit.
     """
     agent.validate_input(input)
     state = journal or Journal(version=agent.version, turns=list(turns))
+    state.memory = memory or state.memory
     with asyncio.Runner(loop_factory=QuietLoop) as runner:
         script = models if isinstance(models, ScriptedModel) else ScriptedModel(models or ())
         return runner.run(_drive(agent, input, state, events or {}, children, crash_after, script))
@@ -330,4 +348,4 @@ def _result(ending: Ending, journal: Journal) -> Result:
     return Result("queued", None, None, "", "", "", (), journal)
 
 
-__all__ = ["BEGINNING", "Journal", "MemoryPort", "Result", "ScriptedModel", "run"]
+__all__ = ["BEGINNING", "Journal", "MemoryPort", "Notebook", "Result", "ScriptedModel", "run"]

@@ -12,6 +12,7 @@ from runs.views import (
     conversations,
     forking,
     lists,
+    memory,
     page,
     playground,
 )
@@ -31,6 +32,10 @@ urlpatterns = [
     path("runs/<str:public_id>/retry/", actions.retry, name="run-retry"),
     path("runs/<str:public_id>/fork/", forking.fork, name="run-fork"),
     path("runs/<str:public_id>/settle/", actions.settle, name="run-settle"),
+    path("memory/", memory.memory, name="memory"),
+    path("memory/erase/", memory.erase, name="memory-erase"),
+    path("memory/<str:public_id>/", memory.entry, name="memory-entry"),
+    path("memory/<str:public_id>/delete/", memory.delete, name="memory-delete"),
     path("bulk/", bulk.actions, name="bulks"),
     path("bulk/<str:public_id>/", bulk.action, name="bulk"),
     path("bulk/<str:public_id>/stop/", bulk.stop, name="bulk-stop"),

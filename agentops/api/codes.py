@@ -70,6 +70,14 @@ CODES: dict[str, Code] = {
         409, retryable=True, suggestions=("Send it with on_conflict enqueue or interrupt.",)
     ),
     "queue_full": Code(429, retryable=True, retry_after_seconds=5),
+    # Memory.
+    "memory_changed": Code(
+        409, suggestions=("GET the entry again and send its present revision.",)
+    ),
+    "memory_exists": Code(
+        409, suggestions=("GET /api/v1/memories/search finds it; PUT changes it by its id.",)
+    ),
+    "misuse": Code(422),
     # Us.
     "internal_error": Code(500, suggestions=("Tell your operator the error_id.",)),
     "service_unavailable": Code(503, retryable=True, retry_after_seconds=5),

@@ -63,7 +63,7 @@ class AutoSchema(SpectacularAutoSchema):
 
     def _error_statuses(self) -> list[int]:
         statuses = list(_ALWAYS)
-        if self.method == "POST":
+        if self.method in {"POST", "PUT"}:
             statuses += _WITH_BODY
         if "{" in self.path or self.method == "POST":
             statuses += _ON_A_THING

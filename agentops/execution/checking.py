@@ -19,6 +19,7 @@ from agentops.execution.records import Claim, Entry, History
 from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
@@ -69,6 +70,9 @@ class _Onlooker:
         self._refuse()
 
     def turns(self, claim: Claim, last: int) -> list[Turn]:
+        self._refuse()
+
+    def memory(self, claim: Claim) -> Store:
         self._refuse()
 
     def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:

@@ -19,6 +19,7 @@ from agentops.execution.threads import Threads, bounded
 from agentops.execution.waits import Wait
 from agentops.sdk import codec
 from agentops.sdk.calls import ToolContext
+from agentops.sdk.memory import Store
 from agentops.sdk.retry import Failure
 from agentops.sdk.tools import Verdict, Verified
 from agentops.sdk.typing import takes_context
@@ -154,6 +155,7 @@ def context_of(
     seconds: float,
     known_as: str,
     sink: Callable[[str], None] | None = None,
+    memory: Callable[[], Store] | None = None,
 ) -> ToolContext:
     """What attempt ``n`` of a step may know about its call, and where its text goes."""
     return ToolContext(
@@ -163,4 +165,5 @@ def context_of(
         deadline=time.monotonic() + seconds,
         known_as=known_as,
         sink=sink,
+        memory=memory,
     )

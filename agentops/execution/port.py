@@ -12,6 +12,7 @@ from agentops.execution.records import Claim, Entry, Meta
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.codec import Encoded
 from agentops.sdk.errors import Misuse
+from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
@@ -143,6 +144,9 @@ class Port(Protocol):
 
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         """Up to ``last`` turns before this run in its conversation; called in a thread."""
+
+    def memory(self, claim: Claim) -> Store:
+        """What this run may remember and recall; opened and used in a thread."""
 
     async def admit(self, target: str) -> float:
         """0 when ``target`` may be called, else seconds to wait, because it failed again and again.

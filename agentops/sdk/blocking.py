@@ -15,6 +15,7 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.context import Backend
 from agentops.sdk.errors import AgentopsError, Misuse
+from agentops.sdk.remembering import SyncMemory
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
 
@@ -135,6 +136,11 @@ class SyncRunContext:
         what = steps.spawn(agent, input, title=title, queue=queue, id=id)
         key, public_id = self._bridge.ask(what)
         return SyncChildRun(str(public_id), key, what.agent, self._bridge)
+
+    @property
+    def memory(self) -> SyncMemory:
+        """What is remembered from one run to the next; see :class:`RunContext`."""
+        return SyncMemory(self._bridge.ask)
 
     def conversation(self, *, last: int = 20) -> list[Turn]:
         """The turns before this one; see :meth:`RunContext.conversation`."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from agentops.sdk.errors import Misuse
+from agentops.sdk.memory import Store, ToolMemory
 
 
 class ToolContext:
@@ -20,6 +21,7 @@ class ToolContext:
         deadline: float,
         sink: Callable[[str], None] | None = None,
         known_as: str = "",
+        memory: Callable[[], Store] | None = None,
     ) -> None:
         self.run_id = run_id
         self.key = key
@@ -28,6 +30,7 @@ class ToolContext:
         self.attempt = attempt
         self.deadline = deadline
         self._sink = sink
+        self._memory = memory
         # A flag is enough: nobody waits for it, and one is made for every attempt.
         self._stopped = False
 
@@ -40,6 +43,13 @@ class ToolContext:
     def seconds_left(self) -> float:
         """Seconds until the time of this attempt is over; negative when it is."""
         return self.deadline - time.monotonic()
+
+    @property
+    def memory(self) -> ToolMemory:
+        """The memory of the run, for plain ``def`` tools; see :class:`ToolMemory`."""
+        if self._memory is None:
+            raise Misuse("There is no memory here: a tool in a process of its own has none.")
+        return ToolMemory(self._memory, self.key)
 
     @property
     def idempotency_key(self) -> str:

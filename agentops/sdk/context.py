@@ -14,6 +14,7 @@ from agentops.sdk import models, steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.errors import AgentopsError, Misuse
+from agentops.sdk.remembering import Memory
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
 
@@ -168,6 +169,11 @@ class RunContext:
         what = steps.spawn(agent, input, title=title, queue=queue, id=id)
         key, started = self._backend.ask(what)
         return ChildRun(str(await started), key, what.agent, self._backend)
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered from one run to the next; see :class:`Memory`."""
+        return Memory(self._backend.ask)
 
     def conversation(self, *, last: int = 20) -> Awaitable[list[Turn]]:
         """The turns before this one, oldest first; none outside of a conversation.

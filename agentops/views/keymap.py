@@ -63,7 +63,7 @@ SECTIONS = (
     )),
     Section("Go to", (
         Key("g o", "Overview"), Key("g r", "Runs"), Key("g v", "Conversations"),
-        Key("g a", "Agents"), Key("g s", "Settings"), Key("g y", "System"),
+        Key("g m", "Memory"), Key("g a", "Agents"), Key("g s", "Settings"), Key("g y", "System"),
     )),
     Section("Lists", (
         Key("j", "Next row"),

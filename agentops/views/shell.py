@@ -48,6 +48,7 @@ PLACES = (
     Place("inbox", "Inbox", "inbox", "i", thumb=0),
     Place("runs", "Runs", "list-tree", "r", thumb=1),
     Place("conversations", "Conversations", "messages-square", "v", thumb=5),
+    Place("memory", "Memory", "box", "m"),
     Place("agents", "Agents", "bot", "a", thumb=4),
     Place("costs", "Costs", "wallet", "c", thumb=2),
     Place("credentials", "Credentials", "key-round", "d"),

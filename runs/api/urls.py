@@ -17,6 +17,7 @@ from runs.api.control import (
 from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
+from runs.api.memories import MemoryDetail, MemoryErase, MemoryList, MemorySearch
 from runs.api.routes import RouteDetail, RouteList
 from runs.api.runs import (
     AgentDetail,
@@ -48,6 +49,10 @@ urlpatterns = [
     path("bulk-actions/<str:public_id>", BulkDetail.as_view(), name="api-bulk-action"),
     path("bulk-actions/<str:public_id>/items", BulkItems.as_view(), name="api-bulk-items"),
     path("bulk-actions/<str:public_id>/stop", StopBulk.as_view(), name="api-bulk-stop"),
+    path("memories", MemoryList.as_view(), name="api-memories"),
+    path("memories/erase", MemoryErase.as_view(), name="api-memories-erase"),
+    path("memories/search", MemorySearch.as_view(), name="api-memories-search"),
+    path("memories/<str:public_id>", MemoryDetail.as_view(), name="api-memory"),
     path("routes", RouteList.as_view(), name="api-routes"),
     path("routes/<str:name>", RouteDetail.as_view(), name="api-route"),
     path("runs", RunList.as_view(), name="api-runs"),

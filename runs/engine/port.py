@@ -11,10 +11,12 @@ from agentops.execution.port import Child, Choice, Numbers, Pause, Tried
 from agentops.execution.records import Claim, Entry
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
+from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 from runs.engine.batches import Appending, Spawning
+from runs.engine.remembering import RunMemory
 
 if TYPE_CHECKING:
     from runs.engine.host import Host
@@ -86,6 +88,9 @@ class WorkerPort:
 
     def turns(self, claim: Claim, last: int) -> list[Turn]:
         return self._host.options.turns(claim.id, last)
+
+    def memory(self, claim: Claim) -> Store:
+        return RunMemory(claim)
 
     async def admit(self, target: str) -> float:
         return await self._host.breakers.admit(target)

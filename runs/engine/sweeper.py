@@ -46,6 +46,7 @@ class Swept:
     told: int = 0
     forgotten_runs: int = 0
     forgotten_blobs: int = 0
+    forgotten_memories: int = 0
     skipped: int = 0
     rings: dict[str, int] = field(default_factory=dict)
 
@@ -54,7 +55,8 @@ def sweep(*, connection: psycopg.Connection[Any], thorough: bool | None = None) 
     """Do every duty, each in a transaction of its own, then ring and hint.
 
     ``connection`` is in autocommit mode and used by nobody else meanwhile. The slow duties (old
-    runs, blobs, forgotten parents) are done when ``thorough``, by default every 30 s.
+    runs, blobs, expired memory, forgotten parents) are done when ``thorough``, every 30 s by
+    default.
     """
     return _Sweep(connection).run(thorough=_thorough_now() if thorough is None else thorough)
 
@@ -129,6 +131,7 @@ class _Sweep:
         self._duty(lambda cursor: store.forget_conversations(cursor, days=days))
         blobs = self._duty(store.collect_blobs)
         self._duty(lambda cursor: store.forget_workers(cursor, days=days))
+        self._found.forgotten_memories = self._duty(store.forget_memories) or 0
         self._found.forgotten_runs, self._found.forgotten_blobs = len(runs), blobs or 0
 
     def _ring(self) -> None:

@@ -14,6 +14,7 @@ from django.db import (
     transaction,
 )
 
+from agentops.execution.faults import fault
 from agentops.execution.port import Fenced, Numbers
 from agentops.execution.records import Claim, Entry
 from agentops.execution.threads import Threads
@@ -94,7 +95,9 @@ class _Job:
             limit = int(self._timeout * 1000)
             cursor.execute(f"SET LOCAL statement_timeout = {limit}")
             cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {limit + 1000}")
-            entry = self._record(self._work())
+            value = self._work()
+            fault("transaction.before_record")
+            entry = self._record(value)
             cursor.execute(_FENCE, [self._claim.id, self._claim.epoch])
             if self._over or cursor.fetchone() is None:
                 raise Fenced
@@ -102,6 +105,7 @@ class _Job:
             entry.seq, entry.epoch = self.number or 0, self._claim.epoch
             self.committing = True
             cursor.execute(_RECORD, _values(self._claim, entry))
+            fault("transaction.before_commit", entry.name)
 
     def _take_number(self) -> None:
         asyncio.run_coroutine_threadsafe(self._hold(), self._loop).result()

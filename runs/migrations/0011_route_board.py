@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0005_known_tokens"),
-        ("runs", "0009_model_routes"),
+        ("runs", "0010_memory"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -4,6 +4,7 @@ from runs.models.breaker import Breaker
 from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message
 from runs.models.journal import Blob, Inbox, Journal, Phase
+from runs.models.memory import Memory, MemoryKind
 from runs.models.reply import Reply
 from runs.models.routing import AgentLimit, LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
 from runs.models.run import HELD_UNTIL, Run, RunPayload, RunStatus, StopReason, WaitingFor
@@ -23,6 +24,8 @@ __all__ = [
     "Inbox",
     "Journal",
     "LimitBucket",
+    "Memory",
+    "MemoryKind",
     "Message",
     "ModelEndpoint",
     "ModelProtocol",

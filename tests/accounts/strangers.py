@@ -16,16 +16,17 @@ from django.test import Client
 from django.utils import timezone
 
 from agentops.accounts import delegations
+from agentops.accounts.actors import Actor
 from agentops.accounts.models import ApiToken, Team, User
 from agentops.accounts.roles import Role
-from runs import conversations
+from runs import conversations, memories
 from runs.models import Run, SavedView
 from tests import factories
 from tests.people import person, token
 
 # Everything but looking after the whole installation.
 ROLES = set(Role) - {Role.ADMINISTRATOR, Role.AUDITOR}
-_ID = re.compile(r"\b(?:run|conv|tok|dlg|bulk|view)_[0-9a-z]{20}\b")
+_ID = re.compile(r"\b(?:run|conv|mem|tok|dlg|bulk|view)_[0-9a-z]{20}\b")
 
 
 @dataclass
@@ -74,6 +75,9 @@ def household(name: str) -> Household:
         agent="anything", owner=owner, started_by=name, title=canary
     ).conversation
     conversations.post_message(conversation=talk, content=canary, sender=name)
+    for scope, named in (("person", ""), ("team", team.name)):
+        space = memories.namespace(actor=Actor(owner), scope=scope, team=named)
+        memories.add(space=space, key=canary, value=canary, by=name)
     service = person(f"service-of-{name}")
     User.objects.filter(pk=service.pk).update(is_service=True)
     delegations.give(person=owner, service=service.username, days=1, now=timezone.now())

@@ -21,7 +21,7 @@ from agentops.accounts.models import ApiToken, Delegation, Membership, User
 from agentops.sdk import catalog
 from runs import bell
 from runs.live.hub import hub
-from runs.models import Conversation, Run, SavedView
+from runs.models import Conversation, Memory, Run, SavedView
 from tests.accounts.doors import doors
 from tests.accounts.strangers import Household, found_in, household, security_key
 from tests.console.socket import Socket, done
@@ -109,6 +109,7 @@ def rows(somebody: Household) -> str:
     kept = [list(kind._default_manager.filter(user=me).order_by("pk").values()) for kind in own]
     kept.append(list(Delegation.objects.filter(person=me).values()))
     kept.append(list(SavedView.objects.filter(owner=me).values()))
+    kept.append(list(Memory.objects.filter(text__contains=somebody.canary).order_by("pk").values()))
     kept.append(list(User.objects.filter(pk=me.pk).values("password", "is_active", "groups")))
     return f"{serialize('json', [*runs, *talks])} {known} {kept}"
 

@@ -29,7 +29,7 @@ from agentops.accounts.access import Actor
 from agentops.accounts.roles import Role, Scope
 from agentops.api.codes import CODES
 from runs import bulk, conversations, services
-from runs.models import BulkVerb, Run
+from runs.models import BulkVerb, Memory, Run
 from tests import people
 from tests.runs.fake_worker import FakeWorker
 
@@ -76,7 +76,7 @@ STREAMS = "/stream"
 # What needs more than an owner alone has: another state, a password, a service, more rights.
 NEVER_DONE_HERE = {
     "POST /api/v1/delegations", "GET /api/v1/delegations", "DELETE /api/v1/delegations/{public_id}",
-    "POST /api/v1/password", "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
+    "POST /api/v1/memories/erase", "POST /api/v1/password", "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
@@ -89,6 +89,8 @@ SANE: dict[str, dict[str, Any]] = {
     "/runs/wait": {"agent": "anything", "wait_seconds": 0},
     "/runs/search": {"status": "queued"},
     "/conversations": {"agent": "anything"},
+    "/memories": {"key": "another", "value": 1},
+    "/memories/{public_id}": {"value": 1, "revision": 1},
     "/messages": {"content": "Hello"},
     "/browser-tokens": {"tags": ["a"]},
     "/bulk-actions": {"action": "pause", "filter": {"agent": "anything"}},
@@ -151,6 +153,10 @@ def world(transactional_db: None, worker: FakeWorker, settings: Settings) -> Wor
         "conversations": [talk.public_id],
         "bulk-actions": [action.public_id],
         "agents": ["anything"],
+        "memories": [
+            Memory.objects.create(owner=owner, kind="person", key=key, codec=0, data=b"1").public_id
+            for key in "abc"
+        ],
     }
     return World(named, {**callers, "nobody": {}})
 

@@ -35,6 +35,7 @@ from runs.engine.store.reopening import NotFailed, NotRetriable, reopen
 from runs.engine.store.retention import (
     collect_blobs,
     forget_conversations,
+    forget_memories,
     forget_runs,
     forget_workers,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "expire",
     "expired",
     "forget_conversations",
+    "forget_memories",
     "forget_runs",
     "forget_workers",
     "fork",

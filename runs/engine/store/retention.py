@@ -94,3 +94,17 @@ def forget_workers(cursor: Cursor, *, days: int) -> int:
     """Delete dead workers nobody has heard of for ``days`` days. Returns how many went."""
     cursor.execute(_FORGET_WORKERS, {"days": days})
     return cursor.rowcount
+
+
+# The row is looked at again under its lock, so one that was written over meanwhile stays.
+_FORGET_MEMORIES = """
+DELETE FROM memory WHERE id IN (
+    SELECT id FROM memory WHERE expires_at <= clock_timestamp()
+     ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def forget_memories(cursor: Cursor, *, batch: int = 1000) -> int:
+    """Delete a batch of memory whose time is over. Returns how many entries went."""
+    cursor.execute(_FORGET_MEMORIES, {"batch": batch})
+    return cursor.rowcount

@@ -9,7 +9,15 @@ import sys
 import threading
 import time
 
-from agentops import RunContext, StepFailed, SyncRunContext, ToolContext, agent, tool
+from agentops import (
+    RunContext,
+    StepFailed,
+    SyncRunContext,
+    ToolContext,
+    agent,
+    memory_tools,
+    tool,
+)
 from agentops.sdk.messages import Role, ToolUse
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer
@@ -291,3 +299,24 @@ async def only_one(ctx: RunContext, below: int = 0) -> int:
         return 1
     child = await ctx.spawn("only-one", {"below": below - 1})
     return 1 + int(str(await child.result()))
+
+
+@agent(name="keeps-notes")
+async def keeps_notes(
+    ctx: RunContext, says: str, scope: str | None = None, times: int = 1
+) -> list[object]:
+    before = await ctx.memory.get("said", scope=scope)
+    revision = 0
+    for _ in range(times):
+        revision = await ctx.memory.put("said", says, scope=scope)
+    found = await ctx.memory.search(says, scope=scope)
+    return [before, revision, len(found)]
+
+
+@agent(name="keeps-notes-plainly")
+def keeps_notes_plainly(ctx: SyncRunContext) -> list[object]:
+    remember, recall, forget = memory_tools()
+    said = ctx.call(remember, "colour", "green")
+    found = ctx.call(recall, "green")
+    ctx.call(forget, "colour")
+    return [said, [[f.key, f.value] for f in found], ctx.memory.get("colour") is None]  # type: ignore[attr-defined]
