@@ -144,6 +144,8 @@ def test_a_reader_of_a_team_sees_it_without_the_form(db: None) -> None:
 def test_an_administrator_erases_somebody(operator: User, mine: Memory) -> None:
     client = Client()
     client.force_login(operator)
+    member = text(client.get(f"/settings/members/{mine.owner_id}/"))
+    assert "/memory/erase/?person=ana" in member
     assert "Type ana" in text(client.get("/memory/erase/", {"person": "ana"}))
     client.post("/memory/erase/", {"person": "ana", "typed": "ana"})
     assert not Memory.objects.exists()

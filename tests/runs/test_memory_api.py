@@ -91,7 +91,7 @@ def test_a_write_that_says_too_little_or_too_much_is_refused(
 @pytest.mark.parametrize(
     "body",
     [{"key": "k"}, {"key": "", "value": 1}, {"key": "x" * 201, "value": 1},
-     {"key": "k\ud800", "value": 1}, {"key": "k", "value": 1, "scope": "team"},
+     {"key": "k", "value": 1, "scope": "team"},
      {"key": "k", "value": 1, "team": "finance"}, {"key": "k", "value": 1, "owner": "bo"}],
 )  # fmt: skip
 def test_a_new_entry_that_cannot_be_is_refused_with_its_field(

@@ -76,7 +76,8 @@ STREAMS = "/stream"
 # What needs more than an owner alone has: another state, a password, a service, more rights.
 NEVER_DONE_HERE = {
     "POST /api/v1/delegations", "GET /api/v1/delegations", "DELETE /api/v1/delegations/{public_id}",
-    "POST /api/v1/memories/erase", "POST /api/v1/password", "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
+    "POST /api/v1/memories/erase", "POST /api/v1/password",
+    "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
