@@ -17,7 +17,7 @@ from runs.serializers import AnyValue, BodySerializer
 class StoredValue(AnyValue):
     """The value of an entry."""
 
-    def to_representation(self, row: Memory) -> object:
+    def to_representation(self, row: Any) -> Any:
         return memories.value_of(row)
 
 

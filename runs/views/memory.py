@@ -213,7 +213,12 @@ def shown(value: object, indent: int | None = 2) -> str:
 
 def editable(value: object) -> str:
     """A value as it can be typed, so that saving it unchanged changes nothing."""
-    plain = isinstance(value, str) and value == value.strip() and "\r" not in value
-    if plain and typed(value) == value and printable(value) == value:
+    if isinstance(value, str) and _comes_back(value):
         return value
     return json.dumps(value, indent=2, ensure_ascii=printable(shown(value)) != shown(value))
+
+
+def _comes_back(text: str) -> bool:
+    """Whether a form gives the text back as it is, and it is not read as JSON."""
+    kept = text == text.strip() and "\r" not in text and printable(text) == text
+    return kept and typed(text) == text
