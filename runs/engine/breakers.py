@@ -112,8 +112,11 @@ class Breakers:
     def report(self, target: str, *, worked: bool, after: float | None = None) -> None:
         """An attempt worked, or failed because of its target, which asks for so many seconds."""
         if not worked:
-            self._known.setdefault(target, _State(None, None))
             asked = min(after, LONGEST_ASKED_SECONDS) if after else None
+            self._known.setdefault(target, _State(None, None))
+            if asked is not None and asked > self.blocked(target):
+                # At once: the next step of the same run is sooner than the database.
+                self._known[target] = _State(asked, None)
             self._defer(partial(self._count_failure, target, asked))
         elif target in self._known:
             del self._known[target]

@@ -141,6 +141,15 @@ def test_a_target_that_says_for_how_long_is_left_alone_for_that_long() -> None:
     assert 58 < other.blocked("mail") <= 60
 
 
+def test_whoever_heard_for_how_long_knows_it_at_once() -> None:
+    async def never(_: object) -> list[tuple[Any, ...]]:
+        raise AssertionError("asked")
+
+    breakers = Breakers(never, lambda _: None)
+    breakers.report("mail", worked=False, after=60)
+    assert 58 < _admitted(breakers) <= 60
+
+
 def test_late_failures_of_calls_from_before_do_not_prolong_it() -> None:
     breakers = _breakers()
     _fail(breakers, FAILURES + 20)
