@@ -26,6 +26,7 @@ COLLECT_AFTER = (5_000, 20, 20)
 BULK_SECONDS = 20.0
 BULK_SECONDS_IN_A_SWEEP = 1.0
 _rarely = Cadence(seconds=300.0)
+_now_and_then = Cadence(seconds=30.0)
 
 # A server that vanished without a word is noticed within seconds, not after TCP's quarter hour.
 _PATIENCE = {
@@ -83,6 +84,8 @@ def sweep() -> None:
         sweep_from_django()
         turns.advance_all()
         bulk.work(seconds=BULK_SECONDS_IN_A_SWEEP)
+        if _host is not None and _now_and_then():
+            _host.meaning.catch_up()
         if _rarely():
             bulk.forget(days=settings.AGENTOPS_RETENTION_DAYS)
             replies.forget()

@@ -32,6 +32,7 @@ from runs.engine.claims import Claims, Unreadable
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
+from runs.engine.meaning import Meaning
 from runs.engine.models import Models
 from runs.engine.options import Options
 from runs.engine.partings import Partings
@@ -64,6 +65,7 @@ class Host:
         self.keeper = Keeper(self, options)
         self.breakers = Breakers(self.keeper.rows, self.keeper.defer)
         self.models = Models(self)
+        self.meaning = Meaning(self.models)
         self.caps = Caps(options.queues, options.most_per_person)
         self.draining = False
         self.thread_id = 0

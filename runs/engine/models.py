@@ -107,6 +107,16 @@ class Models:
             log.error("route.unreadable", route=name, fault=fault)
         self._routes, self._broken = routes, broken
 
+    def embedding(self, name: str) -> tuple[Endpoint, str] | None:
+        """Where and with which model the route ``name`` embeds texts, if it can at all."""
+        route = self._routes.get(name)
+        for candidate in route.candidates if route else ():
+            endpoint = self._endpoints.get(candidate.endpoint)
+            speaks = endpoint is not None and endpoint.protocol is Protocol.OPENAI
+            if endpoint is not None and speaks and not self._missing.get(candidate.endpoint):
+                return endpoint, candidate.model
+        return None
+
     def _route(self, name: str) -> Route:
         route = self._routes.get(name) or builtin.route(name, self._endpoints)
         if route is None:

@@ -90,7 +90,7 @@ class WorkerPort:
         return self._host.options.turns(claim.id, last)
 
     def memory(self, claim: Claim) -> Store:
-        return RunMemory(claim)
+        return RunMemory(claim, self._host.meaning)
 
     async def admit(self, target: str) -> float:
         return await self._host.breakers.admit(target)

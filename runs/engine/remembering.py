@@ -11,6 +11,7 @@ from agentops.execution.records import Claim
 from agentops.sdk.errors import Misuse
 from agentops.sdk.memory import MemoryScope, Note, Remembered
 from runs.engine import memories
+from runs.engine.meaning import Meaning
 from runs.engine.memories import Namespace, Writer
 from runs.models.memory import MemoryKind
 
@@ -20,8 +21,8 @@ _WHOSE = "SELECT owner_id, team_id FROM run WHERE id = %s"
 class RunMemory:
     """The memory of one run, as :class:`agentops.sdk.memory.Store` promises."""
 
-    def __init__(self, claim: Claim) -> None:
-        self._claim = claim
+    def __init__(self, claim: Claim, meaning: Meaning | None = None) -> None:
+        self._claim, self._meaning = claim, meaning
 
     def get(self, scope: str | None, key: str) -> Remembered | None:
         """The entry, unless its time is over."""
@@ -39,7 +40,10 @@ class RunMemory:
 
     def search(self, scope: str | None, query: str, limit: int) -> list[Remembered]:
         """The entries that have most to do with ``query``, best first."""
-        found = memories.search(self._space(scope).rows, query, limit)
+        rows = self._space(scope).rows
+        found = memories.search(rows, query, limit)
+        if self._meaning is not None:
+            found = self._meaning.ranked(rows, found, query, limit)
         return [memories.remembered(row) for row in found]
 
     def _space(self, scope: str | None) -> Namespace:

@@ -76,6 +76,11 @@ def book(ctx: ToolContext, gate: str = "") -> str:
     return "booked"
 
 
+@tool(effect="transactional", timeout=60, retries=3)
+def keep(ctx: ToolContext, gate: str = "") -> str:
+    return f"kept {ctx.memory.put(ctx.run_id, ctx.idempotency_key)}"
+
+
 @tool(effect="read", timeout=1, retries=0)
 def never_returns(ctx: ToolContext) -> str:
     world.here().act(f"enter never_returns {ctx.idempotency_key}")
@@ -92,7 +97,7 @@ async def block_the_loop(ctx: ToolContext) -> str:
     return "went through"
 
 
-TOOLS = {t.name: t for t in (look, post, pay, pay_quickly, pay_checked, book, block_the_loop)}
+TOOLS = {t.name: t for t in (look, post, pay, pay_quickly, pay_checked, book, keep, block_the_loop)}
 
 
 @agent(tools=list(TOOLS.values()))
