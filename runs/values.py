@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from agentops.sdk.codec import BLOB, DEFLATED, decode
+from agentops.sdk.codec import BLOB, DEFLATED, NOTED_DEFLATED, decode
 from runs.models import Blob
 
 PREVIEW_BYTES = 240
@@ -43,7 +43,8 @@ def preview(codec: int | None, head: bytes | memoryview | None) -> str:
     if codec is None or head is None or codec == BLOB:
         return ""
     raw = bytes(head)
-    if codec == DEFLATED:
+    if codec in {DEFLATED, NOTED_DEFLATED}:
         raw = zlib.decompressobj().decompress(raw, PREVIEW_BYTES)
+    raw = raw.partition(b"\n")[0]
     text = raw[:PREVIEW_BYTES].decode(errors="ignore")
     return text if len(raw) < PREVIEW_BYTES else text + "…"

@@ -93,7 +93,7 @@ class Effects:
         message = f"{SETTLED}{call.key}:{intent.n}"
         late = self._replay.take_message(message)
         if late is not None:
-            return self._outcomes.told_late(call, intent, late.n, codec.decode(*late.value))
+            return self._outcomes.told_late(call, intent, late.n, codec.revive(*late.value))
         facts = intent.meta or {}
         deadline = datetime.fromisoformat(str(facts["deadline_at"]))
         over = await self._port.is_gone(int(str(facts["worker"])), deadline)

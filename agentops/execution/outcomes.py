@@ -74,7 +74,7 @@ class Outcomes:
     def succeeded(self, call: Call, value: object, flight: Flight) -> Outcome:
         """The step returned ``value``; one that cannot be stored is a failure of the step."""
         try:
-            encoded = codec.encode(value, limit=self._limit)
+            encoded = codec.encode(value, limit=self._limit, noted=not call.work.plain)
         except PayloadError as error:
             kind = type(error).__name__
             unstored = Failure(error.code, str(error), kind, False, Certainty.NOT_DONE)

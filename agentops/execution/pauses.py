@@ -91,12 +91,12 @@ class Pauses:
         message = self._x.replay.message(name)
         if message is None:
             return Wait(asked.key, "child", None, name, step.name)
-        told = codec.decode(*message.value)
+        told = codec.revive(*message.value)
         kind, value = _child_outcome(told if isinstance(told, dict) else {})
         return self._outcome(asked, kind, value)
 
     def _received(self, asked: _Asked, message: Message) -> Outcome:
-        outcome = self._outcome(asked, "event.received", codec.decode(*message.value))
+        outcome = self._outcome(asked, "event.received", codec.revive(*message.value))
         outcome.entry.meta = {"type": asked.step.type, "inbox": message.n}
         return outcome
 

@@ -85,6 +85,7 @@ class Claim:
     parent_key: str = ""
     queue: str = "default"
     conversation_id: int | None = None
+    forked: bool = False
 
 
 @dataclass(slots=True)

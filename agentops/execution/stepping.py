@@ -266,7 +266,7 @@ class Stepping:
             if unwanted:
                 self._give_back(entry)
             return unwanted
-        value = codec.decode(*entry.value) if entry.value else None
+        value = codec.revive(*entry.value) if entry.value else None
         self._deliver(asked, entry, value)
         return True
 

@@ -40,6 +40,8 @@ class Work:
     tool: Tool[..., object] | None = None
     # Whether ``fn`` is handed a ToolContext before its arguments.
     takes_context: bool = False
+    # Whether ``restore`` knows the types of all it reads, so that they need not be recorded.
+    plain: bool = False
     # A request to a model; whom to ask is chosen anew for every attempt.
     model: ModelCall | None = None
     # The input of this step as the journal shows it, where it is not the arguments of a tool.
@@ -139,6 +141,7 @@ def model_call(call: ModelCall) -> Work:
         timeout=call.timeout,
         retry=RetryPolicy(attempts=MODEL_ATTEMPTS),
         restore=_REPLY.validate_python,
+        plain=True,
         model=call,
         shown=functools.partial(_asked, call),
         facts=_told,
@@ -225,6 +228,7 @@ def conversation(read: Callable[[int], list[Turn]], last: int) -> Work:
         args=(last,),
         retry=RetryPolicy(attempts=4),
         restore=_turns_from,
+        plain=True,
     )
 
 

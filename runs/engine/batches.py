@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agentops.execution.port import Child, Counts, Finished, Suspended
 from agentops.execution.records import Claim, Entry, printable
-from agentops.sdk.codec import BLOB, JSON, Encoded, decode
+from agentops.sdk.codec import BLOB, NULL, Encoded, decode, enclose
 from runs.engine import pgwire
 from runs.engine.pgwire import Value
 
@@ -211,15 +211,13 @@ def _told_to_parent(closing: Closing, blobs: Blobs) -> Pair:
     if closing.claim.parent_id is None:
         return None, None
     ending = closing.ending
-    told = {
+    told: dict[str, object] = {
         "run": closing.claim.public_id,
         "status": ending.status,
         "stop_reason": ending.stop_reason,
-        "output": _plain(ending.output),
         "error": _plain(ending.error),
     }
-    raw = json.dumps(told, separators=(",", ":")).encode()
-    return blobs.pair(Encoded(JSON, raw))
+    return blobs.pair(enclose(told, "output", ending.output or NULL))
 
 
 def _plain(value: Encoded | None) -> object:

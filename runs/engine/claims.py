@@ -101,6 +101,7 @@ class Claims:
             progress=read_text(row[20]),
             conversation_id=None if row[21] is None else read_int(row[21]),
             paused=bool(read_text(row[22])),
+            forked=read_bool(row[15]),
         )
         return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
 
@@ -112,7 +113,7 @@ class Claims:
                 return Unreadable()
             kind, data = read_int(rows[0][0]), rows[0][1] or b""
         try:
-            return codec.decode(kind, data)
+            return codec.revive(kind, data)
         except (PayloadError, ValueError, zlib.error) as error:
             log.error("claim.input_unreadable", error=str(error))
             return Unreadable()

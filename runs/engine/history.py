@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentops.execution.records import Claim, Entry, History, Message, Phase
-from agentops.sdk.codec import BLOB, Encoded, decode
+from agentops.sdk.codec import BLOB, Encoded, revive
 from runs.models import Blob, Inbox, Journal, Run
 
 
@@ -33,7 +33,7 @@ def history_of(run: Run) -> History:
 
 def _input(run: Run) -> object:
     payload = run.payload
-    return decode(*_stored(payload.input_codec, payload.input))
+    return revive(*_stored(payload.input_codec, payload.input))
 
 
 def _entry(row: Journal) -> Entry:

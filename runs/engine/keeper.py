@@ -158,7 +158,7 @@ class Keeper(threading.Thread):
     def tell_late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """Hand in the outcome of an intent of a run this worker lost."""
         told: dict[str, object] = {"attempt": n}
-        value = codec.decode(*outcome.value) if outcome.value else None
+        value = codec.revive(*outcome.value) if outcome.value else None
         told["error" if outcome.kind == "step.failed" else "value"] = value
         self._calls.put(lambda: self._signal(claim, f"settled:{key}:{n}", told))
 

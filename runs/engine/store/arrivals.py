@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentops.execution.replay import SETTLED
-from agentops.sdk.codec import Encoded, decode, encode
+from agentops.sdk.codec import Encoded, decode, enclose, encode
 from runs.engine.store.sql import LIVE, Cursor, wake
 
 
@@ -133,12 +133,8 @@ def tell_parents(cursor: Cursor, children: Iterable[int]) -> set[str]:
 def _told(row: tuple[Any, ...]) -> Encoded:
     """What a parent hears: how its child ended, and its output or error."""
     _, _, _, public_id, status, reason, output_codec, output, error_codec, error = row
-    told = {"run": public_id, "status": status, "stop_reason": reason}
+    told: dict[str, object] = {"run": public_id, "status": status, "stop_reason": reason}
     if output_codec is not None:
-        return encode({**told, "output": decode(output_codec, bytes(output))}, limit=_NO_LIMIT)
+        return enclose(told, "output", Encoded(output_codec, bytes(output)))
     cause = None if error_codec is None else decode(error_codec, bytes(error))
     return encode({**told, "error": cause})
-
-
-# The output passed its own limit when it was recorded; the frame around it is free.
-_NO_LIMIT = 2**31
