@@ -303,6 +303,8 @@ AGENTOPS_RELEASE: str = env.str("AGENTOPS_RELEASE", default="")
 AGENTOPS_CRASH_LIMIT: int = env.int("AGENTOPS_CRASH_LIMIT", default=5)
 AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=8 * 1024**2)
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
+# Conversations without a message for so many days are erased; 0: they stay as long as their runs.
+AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
 
 # --- API ------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from agentops.execution.port import (
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, Entry, History, Message, Phase
 from agentops.execution.threads import Threads
-from agentops.sdk import codec
+from agentops.sdk import codec, history
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.memory import Store
@@ -43,7 +43,7 @@ from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer, ScriptedModel
 from agentops.sdk.steps import Spawn, Work
-from agentops.sdk.turns import Turn
+from agentops.sdk.turns import Past, Turn
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CLAIMS = 10_000
@@ -60,12 +60,21 @@ class Journal:
     now: datetime = BEGINNING
     version: str = ""
     turns: list[Turn] = field(default_factory=list)
+    # What stands for the first of them in requests to models, and for how many.
+    summary: str = ""
+    summarised: int = 0
     streamed: dict[str, tuple[int, str]] = field(default_factory=dict)
     memory: Notebook = field(default_factory=Notebook)
 
     def send(self, name: str, value: object = None) -> None:
         """Send an event to the run."""
         self.inbox.append(Message(len(self.inbox) + 1, name, codec.encode(value)))
+
+    @property
+    def past(self) -> Past | None:
+        """What models are told of the conversation."""
+        left = self.turns[self.summarised :]
+        return Past("conv_test", self.summarised + 1, left, self.summary) if self.turns else None
 
     def keys(self) -> list[str]:
         """Keys of the recorded outcomes, in the order of recording."""
@@ -191,10 +200,38 @@ class MemoryPort:
     async def choose(
         self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
     ) -> Choice | Pause:
+        past = self.journal.past if request.history else None
+        if past is None or request.history is None:
+            return self._choice(request)
+        if request.history.summarise:
+            return self._choice_for_summary(request, past)
+        chosen = self._choice(history.with_past(request, past))
+        share = request.history.compact_at
+        recall = dataclasses.replace(
+            request.history, compact_at=history.DEFAULT_COMPACT_AT if share is None else share
+        )
+        settled = dataclasses.replace(request, history=recall)
+        note = {**chosen.note, "history": history.reference(past)}
+        ask = history.refused_for_size(chosen.ask, settled, past)
+        return Choice(chosen.target, note, ask)
+
+    def _choice(self, request: ModelRequest) -> Choice:
         async def ask(_: ToolContext) -> Reply:
             return self._models.answer(request)
 
         return Choice("scripted", {"target": "scripted"}, ask)
+
+    def _choice_for_summary(self, request: ModelRequest, past: Past) -> Choice:
+        """In memory no window is known: the older half is summarised."""
+        made = history.compaction(request, past, lambda _: 0, None)
+        chosen = self._choice(made.request)
+
+        async def ask(context: ToolContext) -> Reply:
+            reply = await chosen.ask(context)
+            self.journal.summary, self.journal.summarised = reply.text, made.through
+            return reply
+
+        return Choice(chosen.target, chosen.note, ask)
 
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         return tried[-1].hopeless

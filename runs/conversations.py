@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from agentops import reports
 from agentops.accounts.access import NotFound
 from agentops.accounts.models import Team, User
 from agentops.sdk.agents import AgentDefinition
@@ -28,6 +30,7 @@ __all__ = [
     "QueueFull",
     "begin",
     "check_content",
+    "delete",
     "plainest",
     "post_message",
     "text_field",
@@ -48,6 +51,10 @@ class ConversationBusy(AgentopsError):
     """A run of this conversation is live, and the message was not to wait. Nothing was stored."""
 
     code = "conversation_busy"
+
+
+class ConversationLive(ConversationBusy):
+    """A run of this conversation is live, or a message waits. Cancel or let it end; then delete."""
 
 
 class QueueFull(AgentopsError):
@@ -258,3 +265,22 @@ def _interrupt(cursor: store.Cursor, live: Run, message: Message, *, by_operator
     note = f"Message {message.number} of the conversation interrupted it."
     ending = store.cancellation(reason, by=message.sender, note=note)
     services.announce(store.cancel(cursor, [live.pk], ending))
+
+
+def delete(*, conversation: Conversation) -> list[str]:
+    """Erase a conversation with its messages, summaries and runs. Returns which runs went.
+
+    Raises NotFound if it is gone, ConversationLive while a run of it, or one that such a run
+    started, has not ended or a message waits; then nothing is erased.
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        locked = turns.lock(conversation.pk)
+        if locked is None:
+            raise NotFound(f"Conversation {conversation.public_id} has been deleted.")
+        family = Q(conversation=locked) | Q(root__conversation=locked)
+        live = Run.objects.filter(family, finished_at__isnull=True)
+        if live.exists() or Message.objects.filter(conversation=locked, run=None).exists():
+            raise ConversationLive
+        gone = store.erase_conversations(cursor, [locked.pk])
+        transaction.on_commit(lambda: reports.forget(gone))
+    return gone

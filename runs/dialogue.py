@@ -172,14 +172,21 @@ def earlier(*, run_id: int, last: int) -> list[Turn]:
 
     A run that another one started, or a fork, belongs to the turn it came from.
     """
-    message = _message_behind(run_id)
+    message = message_behind(run_id)
     if message is None:
         return []
     before = turns(conversation=message.conversation, before=message.turn, limit=last)
     return [Turn(said.content, said.output, said.status, said.at) for said in before]
 
 
-def _message_behind(run_id: int) -> Message | None:
+def between(*, conversation: Conversation, after: int, before: int) -> list[Turn]:
+    """The turns above number ``after`` and below ``before``, oldest first: all of them."""
+    rows = _with_runs(conversation).filter(turn__gt=after, turn__lt=before).order_by("turn")
+    return [Turn(s.content, s.output, s.status, s.message.at) for s in _said(list(rows))]
+
+
+def message_behind(run_id: int) -> Message | None:
+    """The message whose turn a run belongs to, also by what it was forked from or started by."""
     above: int | None = run_id
     while above is not None:
         message = Message.objects.select_related("conversation").filter(run=above).first()

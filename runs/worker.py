@@ -12,8 +12,8 @@ from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
 from agentops.accounts import leftovers
-from agentops.sdk.turns import Turn
-from runs import bell, bulk, dialogue, replies, services, turns
+from agentops.sdk.turns import Past, Turn
+from runs import bell, bulk, dialogue, recall, replies, services, turns
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import Cadence, sweep_from_django
@@ -67,6 +67,8 @@ def options() -> Options:
         sweep=sweep,
         ended=_ended,
         turns=_turns,
+        past=_past,
+        summarised=_summarised,
     )
 
 
@@ -113,6 +115,14 @@ def _ended(conversation_id: int) -> None:
 
 def _turns(run_id: int, last: int) -> list[Turn]:
     return dialogue.earlier(run_id=run_id, last=last)
+
+
+def _past(run_id: int) -> Past | None:
+    return recall.past(run_id=run_id)
+
+
+def _summarised(run_id: int, through: int, text: str) -> None:
+    recall.keep_summary(run_id=run_id, through=through, text=text)
 
 
 @signals.worker_init.connect

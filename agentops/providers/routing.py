@@ -195,7 +195,7 @@ def _pause(candidate: Candidate, tried: Sequence[Tried], now: datetime) -> float
 def input_tokens(request: ModelRequest) -> int:
     """About how many tokens the request has, rather too many than too few."""
     size = sum(
-        len(m.text.encode()) + sum(len(str(u.arguments)) for u in m.uses) + 16
+        len(m.text.encode(errors="surrogatepass")) + sum(len(str(u.arguments)) for u in m.uses) + 16
         for m in request.messages
     )
     size += sum(len(t.description) + len(str(t.schema)) for t in request.tools)

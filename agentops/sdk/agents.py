@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from agentops.sdk.errors import Misuse
+from agentops.sdk.history import DEFAULT_COMPACT_AT, check_share
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer
 from agentops.sdk.tools import Tool
@@ -37,6 +38,7 @@ class AgentDefinition:
     titled: Callable[..., str] | None = None
     script: Callable[[ModelRequest], Answer] | None = None
     max_running: int | None = None
+    compact_at: float = DEFAULT_COMPACT_AT
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         return self.fn(*args, **kwargs)
@@ -90,6 +92,7 @@ def agent(
     title: Callable[..., str] | None = ...,
     script: Callable[[ModelRequest], Answer] | None = ...,
     max_running: int | None = ...,
+    compact_at: float = ...,
 ) -> Callable[[AgentFunction], AgentDefinition]: ...
 def agent(
     fn: AgentFunction | None = None,
@@ -105,6 +108,7 @@ def agent(
     title: Callable[..., str] | None = None,
     script: Callable[[ModelRequest], Answer] | None = None,
     max_running: int | None = None,
+    compact_at: float = DEFAULT_COMPACT_AT,
 ) -> AgentDefinition | Callable[[AgentFunction], AgentDefinition]:
     """Declare a function as an agent. Its first parameter is the context, the rest is its input.
 
@@ -116,6 +120,8 @@ def agent(
     run's title from its input. ``script`` says what a model would, where no provider has a key:
     it gets a ModelRequest and returns a text, ToolUses or an error to raise. ``max_running`` is how
     many runs of the agent hold workers at once, on all machines together; the others stay queued.
+    ``compact_at`` is the part of a model's window that a request with its history may fill before
+    the oldest turns are summarised; 0 forbids summaries.
 
     Raises Misuse for a function without a context, or a contradiction.
     """
@@ -137,6 +143,7 @@ def agent(
             titled=title,
             script=script,
             max_running=max_running,
+            compact_at=check_share(compact_at),
         )
 
     return declare if fn is None else declare(fn)

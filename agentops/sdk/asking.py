@@ -7,6 +7,7 @@ from typing import TypedDict, cast
 
 from agentops.sdk import models
 from agentops.sdk.errors import Misuse
+from agentops.sdk.history import check_share
 from agentops.sdk.messages import Message
 from agentops.sdk.tools import Tool
 
@@ -25,6 +26,8 @@ class HowTo(TypedDict, total=False):
     max_tokens: int
     temperature: float
     id: str
+    history: bool
+    compact_at: float
 
 
 def talk_of(prompt: Said, output: object, how: HowTo) -> models.Talk:
@@ -35,9 +38,20 @@ def talk_of(prompt: Said, output: object, how: HowTo) -> models.Talk:
         if not isinstance(tool, Tool):
             raise Misuse(f"ctx.model(tools=…): {tool!r} is not a tool. Decorate it with @tool.")
     said = models.prompt(prompt, cast("str | None", system))
+    recall = _recall(prompt, given.pop("history", None), given.pop("compact_at", None))
     return models.Talk(
         messages=said,
+        history=recall,
         tools=tuple(cast("Sequence[Tool[..., object]]", tools)),
         output=output,
         **given,  # type: ignore[arg-type]  # typed by HowTo
     )
+
+
+def _recall(prompt: Said, history: object, compact_at: object) -> models.Recall | None:
+    """A list of messages is a conversation of its own, unless the agent says otherwise."""
+    share = None if compact_at is None else check_share(compact_at)
+    if history is None:
+        history = isinstance(prompt, (str, Message))
+        return models.Recall(share) if history else None
+    return models.Recall(share, wanted=True) if history else None

@@ -141,10 +141,14 @@ class RunContext:
         them called, several at once, for up to ``max_turns`` requests; each call is a step with
         the rules of its tool, and the model is told of failures. An answer that does not fit
         ``output`` is sent back ``repairs`` times, then a bigger model of the route is asked.
-        ``timeout`` is seconds per request. ``id`` names this question where order does not.
+        ``timeout`` is seconds per request. In a run of a conversation the turns before it go
+        first, unless ``prompt`` is a list or ``history`` is false; where they would fill more than
+        ``compact_at`` of the model's window, the oldest are summarised. ``id`` names this question
+        where order does not.
 
         Raises StepFailed: when no model of the route answers, when the answer does not fit
-        (``output_invalid``), when there is no end (``max_turns``).
+        (``output_invalid``), when there is no end (``max_turns``), when the request does not fit
+        the model (``context_overflow``) or its history cannot be made to (``compaction_failed``).
         """
         return _walk(self._backend, models.talk(talk_of(prompt, output, how), self._answered))
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,6 +26,9 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 DEFAULT_MAX_TURNS = 25
 DEFAULT_REPAIRS = 2
 ANSWER = "answer"
+COMPACT = "compact"
+# Each makes room of more than half the window, so that a second is rare.
+MOST_COMPACTIONS = 8
 LONGEST_RESULT = 60_000
 
 
@@ -35,6 +39,21 @@ class ToolSpec:
     name: str
     description: str
     schema: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The earlier turns of the run's conversation belong before the messages of a request.
+
+    They are looked up when it is sent; what is recorded is which they are. More than ``compact_at``
+    of the model's window is not sent (0: no summaries; None: what the agent declares).
+    ``summarise``: this request is to sum up the oldest of them. ``wanted``: the agent asked for
+    them, also where it is not itself a turn of the conversation.
+    """
+
+    compact_at: float | None = None
+    summarise: bool = False
+    wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,7 @@ class ModelRequest:
     max_tokens: int | None = None
     temperature: float | None = None
     bigger: int = 0
+    history: Recall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,12 @@ class ModelCall:
     after: str
     timeout: float
     id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the step is called."""
+        recall = self.request.history
+        return COMPACT if recall and recall.summarise else self.request.route
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +127,7 @@ class Talk:
     max_tokens: int | None = None
     temperature: float | None = None
     id: str | None = None
+    history: Recall | None = None
 
     @cached_property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -146,7 +173,8 @@ def talk(asked: Talk, answered: set[str]) -> Generator[Batch, Answers, object]:
     Names of models that answer are added to ``answered``. Returns its text, or the value of
     ``output``. Raises StepFailed: ``output_invalid`` when no answer fits after the repairs,
     ``output_truncated`` when one was cut at ``max_tokens``, ``content_filtered``, ``max_turns``
-    when it never ends, or why a request failed.
+    when it never ends, ``compaction_failed`` when the history is too long and cannot be summarised,
+    or why a request failed.
     """
     said, added, after = list(asked.messages), tuple(asked.messages), ""
     wrong = 0
@@ -159,11 +187,11 @@ def talk(asked: Talk, answered: set[str]) -> Generator[Batch, Answers, object]:
             asked.max_tokens,
             asked.temperature,
             bigger=max(0, wrong - asked.repairs),
+            history=asked.history,
         )
         own = None if asked.id is None else f"{asked.id}/{turn + 1}"
-        [(after, reply)] = yield [ModelCall(request, added, after, asked.timeout, own)]
-        if not isinstance(reply, Reply):
-            raise _raised(reply)
+        call = ModelCall(request, added, after, asked.timeout, own)
+        after, reply = yield from _asked(call)
         answered.add(reply.model)
         _check_whole(reply)
         said.append(reply.message)
@@ -184,6 +212,27 @@ def talk(asked: Talk, answered: set[str]) -> Generator[Batch, Answers, object]:
     raise StepFailed(
         f"The model did not come to an answer in {asked.max_turns} turns.", code="max_turns"
     )
+
+
+def _asked(call: ModelCall) -> Generator[Batch, Answers, tuple[str, Reply]]:
+    """Ask once; as often as the history is too long, have its oldest part summarised first."""
+    own = call.id
+    for number in count(1):
+        [(key, reply)] = yield [call]
+        if isinstance(reply, Reply):
+            return key, reply
+        if getattr(reply, "code", "") != "history_too_long" or number > MOST_COMPACTIONS:
+            raise _raised(reply)
+        recall = replace(call.request.history or Recall(), summarise=True)
+        summing = replace(call.request, messages=(), tools=(), answer=None, history=recall)
+        summing = replace(summing, max_tokens=None, temperature=None, bigger=0)
+        named = None if own is None else f"{own}/compact{number}"
+        [(_, made)] = yield [ModelCall(summing, (), "", call.timeout, named)]
+        if not isinstance(made, Reply):
+            said = f"The earlier turns are too long and could not be summarised: {made}"
+            raise StepFailed(said, code="compaction_failed")
+        call = replace(call, id=None if own is None else f"{own}/again{number}")
+    raise AssertionError("count() has no end")
 
 
 def _check_whole(reply: Reply) -> None:

@@ -135,7 +135,7 @@ def model_call(call: ModelCall) -> Work:
     """The work of asking a model once."""
     return Work(
         type="model",
-        name=call.request.route,
+        name=call.name,
         fn=_nobody,
         id=call.id,
         timeout=call.timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,3 +19,14 @@ class Turn:
     answer: object
     status: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was said before a run: its turns from number ``first`` on, and a ``summary`` of those
+    before. ``conversation`` is the public id."""
+
+    conversation: str
+    first: int
+    turns: Sequence[Turn]
+    summary: str = ""

@@ -113,6 +113,12 @@ class ConversationDetail(ConversationView):
         found = self.conversation_for(Action.VIEW, public_id)
         return Response(self.shown(found.public_id))
 
+    @extend_schema(operation_id="conversations_delete", responses={204: None})
+    def delete(self, request: Request, public_id: str) -> Response:
+        """Erase a conversation with its messages and runs, once none of them is live."""
+        conversations.delete(conversation=self.conversation_for(Action.CONTROL, public_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
 
 class MessageList(ConversationView):
     """What is said in a conversation."""

@@ -24,12 +24,16 @@ from agentops.execution.records import Claim, Meta
 from agentops.providers import builtin, routing, scripted
 from agentops.providers.endpoints import Endpoint, Protocol
 from agentops.providers.routing import Candidate, Decision, Facts, Route
+from agentops.sdk import history
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.catalog import catalog
-from agentops.sdk.errors import Fatal
+from agentops.sdk.errors import Fatal, ModelError
+from agentops.sdk.history import NothingToSummarise
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
+from agentops.sdk.turns import Past
 from runs.engine.limits import Limits
+from runs.engine.recalling import Recalling, Unread
 
 if TYPE_CHECKING:
     from runs.engine.host import Host
@@ -56,6 +60,9 @@ _ADAPTER = "agentops.providers.adapter"
 _REQUEST_MARGIN = 5.0
 # How a run begins to say that it waits for a provider's limit, before the endpoint's name.
 PACE = "the pace of "
+UNREAD_SECONDS = 1.0
+# No model in use takes less; only beyond that is its window looked up.
+SURELY_FITTING = 2_000
 
 
 class Models:
@@ -63,6 +70,7 @@ class Models:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._recalling = Recalling(host)
         self.limits = Limits(host.keeper.rows, host.keeper.defer)
         self._endpoints = builtin.endpoints(os.environ)
         self._missing: dict[str, str] = {}
@@ -136,10 +144,56 @@ class Models:
         self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]
     ) -> Choice | Pause:
         """Whom to ask next, once the pace of its provider allows. Raises Fatal for nobody."""
+        request = self._recalling.settled(claim, request)
+        try:
+            past = await self._recalling.past(claim) if request.history else None
+        except Unread:
+            return Pause(UNREAD_SECONDS, "the history of the conversation")
         route = self._route(request.route)
         if any(c.when.people or c.when.teams for c in route.candidates):
             await self._look_up(claim)
-        decision = await self._decide(route, claim, request, tried)
+        if request.history is not None and request.history.summarise:
+            return await self._choose_for_summary(claim, route, request, tried, past)
+        whole = history.with_past(request, past)
+        decision = await self._decide(route, claim, whole, tried)
+        try:
+            await self._check_size(route, request, past, decision)
+        except Fatal:
+            if decision.candidate is not None:
+                self._host.breakers.withdraw(decision.candidate.target)
+            raise
+        return await self._chosen(claim, route, whole, decision, past)
+
+    async def _choose_for_summary(
+        self,
+        claim: Claim,
+        route: Route,
+        request: ModelRequest,
+        tried: Sequence[Tried],
+        past: Past | None,
+    ) -> Choice | Pause:
+        """Whom to ask to sum up the oldest turns, which are as many as it takes in."""
+        if past is None:
+            raise NothingToSummarise
+        first = routing.decide(route, request, tried, self._facts(claim))
+        window = await self._window(first.candidate)
+        made = history.compaction(request, past, routing.input_tokens, window)
+        decision = await self._decide(route, claim, made.request, tried)
+        picked = await self._chosen(claim, route, made.request, decision, None)
+        if isinstance(picked, Pause):
+            return picked
+        told: Meta = {"conversation": past.conversation, "summarised": [made.first, made.through]}
+        ask = self._recalling.keeping(claim, made.through, picked.ask)
+        return Choice(picked.target, {**picked.note, "history": told}, ask)
+
+    async def _chosen(
+        self,
+        claim: Claim,
+        route: Route,
+        request: ModelRequest,
+        decision: Decision,
+        past: Past | None,
+    ) -> Choice | Pause:
         candidate = decision.candidate
         if candidate is None and decision.rests_seconds > 0:
             return Pause(decision.rests_seconds, f"route {route.name}: {decision.why_nobody}")
@@ -152,11 +206,44 @@ class Models:
         note = _note(route, candidate, decision)
         if self._endpoints[candidate.endpoint].protocol is Protocol.SCRIPTED:
             note["scripted"] = True
-        return Choice(
-            candidate.target,
-            note,
-            self._asking(claim, candidate, request),
-        )
+        ask = self._asking(claim, candidate, request)
+        if past is not None:
+            note["history"] = history.reference(past)
+            ask = history.refused_for_size(ask, request, past)
+        return Choice(candidate.target, note, ask)
+
+    async def _check_size(
+        self,
+        route: Route,
+        request: ModelRequest,
+        past: Past | None,
+        decision: Decision,
+    ) -> None:
+        """Raises HistoryTooLong or ContextOverflow for what is not to be sent."""
+        tokens = routing.input_tokens(history.with_past(request, past))
+        if decision.candidate is not None:
+            known = past is not None and tokens > SURELY_FITTING
+            window = await self._window(decision.candidate) if known else None
+            history.check_size(request, past, tokens, window)
+        elif decision.rests_seconds <= 0:
+            able = [c for c in route.candidates if not self._unfit(c)]
+            windows = [c.context_tokens for c in able]
+            if windows and all(w is not None and w < tokens for w in windows):
+                history.check_size(request, past, tokens, max(w or 0 for w in windows))
+
+    async def _window(self, candidate: Candidate | None) -> int | None:
+        """Tokens a candidate takes in, as far as anybody knows."""
+        if candidate is None or candidate.context_tokens is not None:
+            return candidate.context_tokens if candidate else None
+        endpoint = self._endpoints[candidate.endpoint]
+        if endpoint.protocol is Protocol.SCRIPTED:
+            return None
+        adapter = await asyncio.to_thread(import_module, _ADAPTER)
+        try:
+            window: int | None = await adapter.context_window(endpoint, candidate.model)
+        except ModelError:  # the request itself will say what is wrong with the endpoint
+            return None
+        return window
 
     async def _decide(
         self, route: Route, claim: Claim, request: ModelRequest, tried: Sequence[Tried]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentops.sdk.turns import Turn
+from agentops.sdk.turns import Past, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Settings of one worker process. Times in seconds.
 
-    ``signal(run id, name, payload, sender)``, ``sweep()``, ``ended(conversation id)`` and
-    ``turns(run id, how many)`` reach the service side, which lies above the engine.
+    ``signal(run id, name, payload, sender)``, ``sweep()``, ``ended(conversation id)``,
+    ``turns(run id, how many)``, ``past(run id)`` and ``summarised(run id, up to turn, text)`` reach
+    the service side, which lies above the engine.
     """
 
     conninfo: str
@@ -33,3 +34,5 @@ class Options:
     sweep: Callable[[], None]
     ended: Callable[[int], None]
     turns: Callable[[int, int], list[Turn]]
+    past: Callable[[int], Past | None]
+    summarised: Callable[[int, int, str], None]

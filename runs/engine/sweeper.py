@@ -127,8 +127,9 @@ class _Sweep:
     def _forget(self) -> None:
         days = settings.AGENTOPS_RETENTION_DAYS
         runs = self._duty(lambda cursor: store.forget_runs(cursor, days=days)) or []
-        reports.forget(runs)
         self._duty(lambda cursor: store.forget_conversations(cursor, days=days))
+        runs += self._duty(_forget_abandoned) or []
+        reports.forget(runs)
         blobs = self._duty(store.collect_blobs)
         self._duty(lambda cursor: store.forget_workers(cursor, days=days))
         self._found.forgotten_memories = self._duty(store.forget_memories) or 0
@@ -158,6 +159,12 @@ def _tell_forgotten(cursor: store.Cursor) -> tuple[int, set[str]]:
     children = store.untold(cursor)
     store.lock(cursor, store.parents_of(cursor, children))
     return len(children), store.tell_parents(cursor, children)
+
+
+def _forget_abandoned(cursor: store.Cursor) -> list[str]:
+    days = settings.AGENTOPS_CONVERSATION_DAYS
+    left = store.abandoned(cursor, days=days) if days > 0 else []
+    return store.erase_conversations(cursor, left) if left else []
 
 
 class Cadence:

@@ -2,7 +2,7 @@
 
 from runs.models.breaker import Breaker
 from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
-from runs.models.conversation import Conversation, Message
+from runs.models.conversation import Conversation, Message, Summary
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.memory import Memory, MemoryKind
 from runs.models.reply import Reply
@@ -37,6 +37,7 @@ __all__ = [
     "RunStatus",
     "SavedView",
     "StopReason",
+    "Summary",
     "WaitingFor",
     "Worker",
     "WorkerState",

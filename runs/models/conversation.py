@@ -123,3 +123,34 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.number} of conversation {self.conversation_id}"
+
+
+class Summary(models.Model):
+    """What stands for the turns up to number ``through`` in requests to models.
+
+    ``turn`` is the turn in which it was written: runs of earlier turns go on without it. The one
+    that reaches furthest counts, of those the newest.
+    """
+
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="summaries", db_index=False
+    )
+    through = models.IntegerField()
+    turn = models.IntegerField()
+    # The run that wrote it; a summary outlives it.
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    codec = models.SmallIntegerField()
+    data = models.BinaryField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "summary"
+        indexes = [
+            # The one that counts for a turn.
+            models.Index("conversation", F("through").desc(), F("id").desc(), name="summary_last")
+        ]
+
+    def __str__(self) -> str:
+        return f"summary of turns 1 to {self.through} of conversation {self.conversation_id}"

@@ -33,7 +33,9 @@ from runs.engine.store.parking import (
 )
 from runs.engine.store.reopening import NotFailed, NotRetriable, reopen
 from runs.engine.store.retention import (
+    abandoned,
     collect_blobs,
+    erase_conversations,
     forget_conversations,
     forget_memories,
     forget_runs,
@@ -73,11 +75,13 @@ __all__ = [
     "RunIsGone",
     "Settlement",
     "Verdict",
+    "abandoned",
     "cancel",
     "cancellation",
     "collect_blobs",
     "due",
     "end",
+    "erase_conversations",
     "expire",
     "expired",
     "forget_conversations",

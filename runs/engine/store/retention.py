@@ -43,10 +43,15 @@ def forget_runs(cursor: Cursor, *, days: int, batch: int = 500) -> list[str]:
 
 
 _FORGET_CONVERSATIONS = """
-DELETE FROM conversation c
- WHERE c.active_at < clock_timestamp() - make_interval(days => %(days)s)
-   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.conversation_id = c.id)
-   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id)
+WITH old AS MATERIALIZED (
+    SELECT c.id FROM conversation c
+     WHERE c.active_at < clock_timestamp() - make_interval(days => %(days)s)
+       AND NOT EXISTS (SELECT 1 FROM run r WHERE r.conversation_id = c.id)
+       AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id)
+), summary_gone AS (
+    DELETE FROM summary s USING old o WHERE s.conversation_id = o.id
+)
+DELETE FROM conversation c USING old o WHERE c.id = o.id
 """
 
 
@@ -54,6 +59,58 @@ def forget_conversations(cursor: Cursor, *, days: int) -> int:
     """Delete conversations in which nothing happened for ``days`` days. Returns how many went."""
     cursor.execute(_FORGET_CONVERSATIONS, {"days": days})
     return cursor.rowcount
+
+
+# A conversation is abandoned when nothing was said in it for a while, no run of it or started by
+# it is live, and nobody waits.
+_ABANDONED = """
+SELECT c.id FROM conversation c
+ WHERE c.active_at < clock_timestamp() - make_interval(days => %(days)s)
+   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id AND m.run_id IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.conversation_id = c.id
+                      AND (r.finished_at IS NULL
+                           OR EXISTS (SELECT 1 FROM run f WHERE f.root_id = r.id
+                                         AND f.finished_at IS NULL)))
+ ORDER BY c.active_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+"""
+
+
+def abandoned(cursor: Cursor, *, days: int, batch: int = 20) -> list[int]:
+    """Conversations without a message for ``days`` days, locked until the transaction ends."""
+    cursor.execute(_ABANDONED, {"days": days, "batch": batch})
+    return [row[0] for row in cursor.fetchall()]
+
+
+# The caller has locked the conversations and seen that no run of theirs is live.
+_ERASE = """
+WITH turn AS MATERIALIZED (
+    SELECT id FROM run WHERE conversation_id = ANY(%(ids)s::bigint[])
+), doomed AS MATERIALIZED (
+    SELECT id FROM turn UNION SELECT r.id FROM run r JOIN turn t ON r.root_id = t.id
+), journal_gone AS (
+    DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
+), inbox_gone AS (
+    DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
+), payload_gone AS (
+    DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
+), message_gone AS (
+    DELETE FROM message m WHERE m.conversation_id = ANY(%(ids)s::bigint[])
+), summary_gone AS (
+    DELETE FROM summary s WHERE s.conversation_id = ANY(%(ids)s::bigint[])
+), forks_freed AS (
+    UPDATE run SET forked_from_id = NULL FROM doomed d
+     WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
+), conversation_gone AS (
+    DELETE FROM conversation c WHERE c.id = ANY(%(ids)s::bigint[])
+)
+DELETE FROM run USING doomed d WHERE run.id = d.id RETURNING run.public_id
+"""
+
+
+def erase_conversations(cursor: Cursor, ids: list[int]) -> list[str]:
+    """Delete conversations with all their runs and what these started. Returns which runs went."""
+    cursor.execute(_ERASE, {"ids": ids})
+    return [row[0] for row in cursor.fetchall()]
 
 
 # Whoever writes a reference renews `referenced_at` in the same transaction, which locks the blob;

@@ -320,3 +320,28 @@ def keeps_notes_plainly(ctx: SyncRunContext) -> list[object]:
     found = ctx.call(recall, "green")
     ctx.call(forget, "colour")
     return [said, [[f.key, f.value] for f in found], ctx.memory.get("colour") is None]  # type: ignore[attr-defined]
+
+
+# Requests a model got in this process, for agents below.
+HEARD: list[ModelRequest] = []
+SPEECH = " ".join(f"word{n}" for n in range(60))
+
+
+def listener(request: ModelRequest) -> Answer:
+    HEARD.append(request)
+    if request.messages[0].text.startswith("You keep the memory"):
+        return "THE-SUMMARY"
+    return SPEECH if request.messages[-1].text == "speak" else f"heard-{len(request.messages)}"
+
+
+@agent(name="confides", script=listener)
+async def confides(ctx: RunContext, message: str, route: str = "fast") -> str:
+    said = await ctx.model(message, route=route)
+    if message.startswith("wait"):
+        await ctx.wait_event("go")
+    return said
+
+
+@agent(name="forgets-nothing", script=listener, compact_at=0)
+async def forgets_nothing(ctx: RunContext, message: str, route: str = "fast") -> str:
+    return await ctx.model(message, route=route)
