@@ -182,7 +182,7 @@ def earlier(*, run_id: int, last: int) -> list[Turn]:
 def between(*, conversation: Conversation, after: int, before: int) -> list[Turn]:
     """The turns above number ``after`` and below ``before``, oldest first: all of them."""
     rows = _with_runs(conversation).filter(turn__gt=after, turn__lt=before).order_by("turn")
-    return [Turn(s.content, s.output, s.status, s.message.at) for s in _said(list(rows))]
+    return [Turn(s.content, s.output, s.status, s.at) for s in _said(list(rows))]
 
 
 def message_behind(run_id: int) -> Message | None:

@@ -128,10 +128,7 @@ def agent(
 
     def declare(function: AgentFunction) -> AgentDefinition:
         label = name or getattr(function, "__name__", "").replace("_", "-")
-        if not takes_context(function):
-            raise Misuse(f"Agent {label}: the first parameter is the context: def {label}(ctx, …).")
-        _check(label, on_code_change, max_steps, timeout, max_running)
-        return AgentDefinition(
+        made = AgentDefinition(
             fn=function,
             name=label,
             declared_version=version,
@@ -145,19 +142,22 @@ def agent(
             max_running=max_running,
             compact_at=check_share(compact_at),
         )
+        _check(made)
+        return made
 
     return declare if fn is None else declare(fn)
 
 
-def _check(
-    label: str, on_code_change: str, max_steps: int, timeout: float | None, max_running: int | None
-) -> None:
-    """Raise Misuse for limits that cannot be."""
-    if on_code_change not in {"verify", "strict", "pinned"}:
+def _check(made: AgentDefinition) -> None:
+    """Raises Misuse for a declaration that cannot work."""
+    label = made.name
+    if not takes_context(made.fn):
+        raise Misuse(f"Agent {label}: the first parameter is the context: def {label}(ctx, …).")
+    if made.on_code_change not in {"verify", "strict", "pinned"}:
         raise Misuse(f"Agent {label}: on_code_change is verify, strict or pinned.")
-    if max_steps < 1 or (timeout is not None and timeout <= 0):
+    if made.max_steps < 1 or (made.timeout is not None and made.timeout <= 0):
         raise Misuse(f"Agent {label}: max_steps and timeout must be above 0.")
-    if max_running is not None and max_running < 1:
+    if made.max_running is not None and made.max_running < 1:
         raise Misuse(f"Agent {label}: max_running must be above 0; None sets no limit.")
 
 

@@ -156,7 +156,7 @@ def _fields(value: dict[Any, Any], place: Place) -> list[tuple[str, Any]]:
 
 def _written(value: Any) -> tuple[object] | None:
     """What pydantic writes for ``value``, if that is read back as the same."""
-    adapter = _adapter(type(value))
+    adapter = _adapter(cast("Hashable", type(value)))
     if adapter is None:
         return None
     try:

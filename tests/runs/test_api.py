@@ -31,6 +31,9 @@ class App:
     def get(self, path: str, **query: Any) -> Any:
         return self.client.get(f"/api/v1/{path}", query)
 
+    def delete(self, path: str) -> Any:
+        return self.client.delete(f"/api/v1/{path}")
+
     def post(self, path: str, body: object = None, **headers: str) -> Any:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.post(

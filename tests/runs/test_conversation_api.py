@@ -156,3 +156,19 @@ def test_a_message_is_shown_with_why_it_failed(app: App, talk: str, worker: Fake
     assert (item["status"], item["output"]) == ("cancelled", None)
     assert item["error"]["detail"] == "typo"
     turns.advance_all()
+
+
+def test_deleting_erases_it_once_no_run_is_live(app: App, talk: str, worker: FakeWorker) -> None:
+    said = app.post(f"conversations/{talk}/messages", {"content": "Hello"}).json()
+    refused = app.delete(f"conversations/{talk}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conversation_busy")
+    worker.finishes(Run.objects.get(public_id=said["run"]), output="Hello, you")
+    assert app.delete(f"conversations/{talk}").status_code == 204
+    assert not Run.objects.exists()
+    assert app.delete(f"conversations/{talk}").status_code == 404
+    assert app.get(f"runs/{said['run']}").status_code == 404
+
+
+def test_a_stranger_cannot_delete_it(talk: str, stranger: User) -> None:
+    assert App(stranger).delete(f"conversations/{talk}").status_code == 404
+    assert Conversation.objects.count() == 1
