@@ -127,10 +127,9 @@ def agent(
     """
 
     def declare(function: AgentFunction) -> AgentDefinition:
-        label = name or getattr(function, "__name__", "").replace("_", "-")
         made = AgentDefinition(
             fn=function,
-            name=label,
+            name=name or getattr(function, "__name__", "").replace("_", "-"),
             declared_version=version,
             tools=tuple(tools),
             queue=queue,
@@ -142,14 +141,13 @@ def agent(
             max_running=max_running,
             compact_at=check_share(compact_at),
         )
-        _check(made)
-        return made
+        return _checked(made)
 
     return declare if fn is None else declare(fn)
 
 
-def _check(made: AgentDefinition) -> None:
-    """Raises Misuse for a declaration that cannot work."""
+def _checked(made: AgentDefinition) -> AgentDefinition:
+    """The declaration. Raises Misuse for one that cannot work."""
     label = made.name
     if not takes_context(made.fn):
         raise Misuse(f"Agent {label}: the first parameter is the context: def {label}(ctx, …).")
@@ -159,6 +157,7 @@ def _check(made: AgentDefinition) -> None:
         raise Misuse(f"Agent {label}: max_steps and timeout must be above 0.")
     if made.max_running is not None and made.max_running < 1:
         raise Misuse(f"Agent {label}: max_running must be above 0; None sets no limit.")
+    return made
 
 
 def _source_digest(module_name: str) -> str:
