@@ -35,6 +35,15 @@ def test_a_broken_module_is_told_with_its_place(modules: Path) -> None:
     assert "take broken_agents out of AGENTOPS_AGENTS" in str(message.hint)
 
 
+def test_a_pydantic_ai_agent_without_a_name_is_told(modules: Path) -> None:
+    source = "from pydantic_ai import Agent\nhelper = Agent()\ndesk = Agent(name='check_desk')\n"
+    (modules / "nameless_agents.py").write_text(source)
+    catalog.configure(("nameless_agents",))
+    (message,) = checks.author_modules_import()
+    assert message.msg.startswith("nameless_agents.helper is a Pydantic AI agent without a name.")
+    assert [agent.name for agent in catalog.catalog().agents()] == ["check-desk"]
+
+
 def test_a_package_of_another_origin_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

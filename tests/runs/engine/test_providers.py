@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from agentops.providers import adapter
 from agentops.sdk import catalog
 from runs.engine.host import Host
 from runs.models import Breaker, Journal, ModelEndpoint, RouteVersion, Run
@@ -84,7 +85,6 @@ def _imported() -> None:
     # Takes seconds, which are not to count as a provider's.
     for name in ("openai", "anthropic"):
         import_module(f"agentops.providers.makers.{name}")
-    import_module("agentops.providers.adapter")
 
 
 @pytest.fixture
@@ -301,6 +301,17 @@ def test_what_is_recorded_is_not_paid_again(make_worker: Callable[[], Host]) -> 
         run = ended(start("asks-and-sleeps"))
         assert (run.status, models(server)) == ("succeeded", ["small", "large"])
     assert run.epoch > 1
+
+
+def test_a_worker_that_ends_lets_go_of_its_connections(make_worker: Callable[[], Host]) -> None:
+    with serving(Provider()) as server:
+        alone(server.address)
+        host = make_worker()
+        ended(start("asks"))
+        assert server._connected
+        assert host.stop()
+        assert host.loop not in adapter._clients
+        eventually(lambda: not server._connected)
 
 
 # -- the circuit ------------------------------------------------------------------------------
