@@ -68,6 +68,8 @@ class ModelStep:
     structured: bool
     added: list[Said]
     reply: Said | None
+    # The earlier turns it was told, or those its answer replaces, in words.
+    history: str = ""
 
     @property
     def served_another(self) -> bool:
@@ -98,7 +100,23 @@ def read(step: Step, lines: Iterable[Line], values: StepValues) -> ModelStep | N
         structured="output" in given,
         added=[_said(_fields(message)) for message in _list(given.get("messages"))],
         reply=_reply(values.returned),
+        history=_history(_fields(last.get("history"))),
     )
+
+
+def _history(told: Mapping[str, object]) -> str:
+    where = _text(told, "conversation")
+    turns, replaced = _list(told.get("turns")), _list(told.get("summarised"))
+    if replaced:
+        return f"its answer replaces {_turns(replaced)} of {where} in requests from now on"
+    parts = [f"a summary of {_turns([1, told['summary']])}"] if "summary" in told else []
+    parts += [_turns(turns)] if turns else []
+    return f"{', then '.join(parts)} of {where}" if parts else ""
+
+
+def _turns(ends: list[object]) -> str:
+    first, last = ends[0], ends[-1]
+    return f"turn {first}" if first == last else f"turns {first} to {last}"
 
 
 def _asked(line: Line) -> Asked | None:

@@ -77,6 +77,7 @@ STREAMS = "/stream"
 NEVER_DONE_HERE = {
     "POST /api/v1/delegations", "GET /api/v1/delegations", "DELETE /api/v1/delegations/{public_id}",
     "POST /api/v1/memories/erase", "POST /api/v1/password",
+    "DELETE /api/v1/conversations/{public_id}", "GET /api/v1/routes", "GET /api/v1/routes/{name}",
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 
 from agentops.sdk.messages import Role
 from agentops.sdk.turns import Past
-from runs import conversations, dialogue, recall, services
+from runs import conversations, dialogue, modelsteps, recall, services
 from runs.engine import store
 from runs.engine.host import Host
 from runs.models import Conversation, Journal, Phase, RouteVersion, Run, Summary, Worker
@@ -210,3 +210,21 @@ def test_a_summary_of_a_later_turn_does_not_change_what_an_earlier_one_heard(hos
     newest = recall.past(run_id=runs[3].pk)
     assert newest is not None
     assert (newest.first, newest.summary, len(newest.turns)) == (3, "later", 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"turns": [1, 41]}, "turns 1 to 41 of conv_x"),
+        ({"turns": [21, 21], "summary": 20}, "a summary of turns 1 to 20, then turn 21 of conv_x"),
+        (
+            {"summarised": [1, 20]},
+            "its answer replaces turns 1 to 20 of conv_x in requests from now on",
+        ),
+        ({}, ""),
+    ],
+)
+def test_a_model_step_says_what_it_was_told_or_replaced(
+    told: dict[str, object], words: str
+) -> None:
+    assert modelsteps._history({"conversation": "conv_x", **told}) == words
