@@ -15,7 +15,7 @@ from django.utils import timezone
 from runs import bell, figures
 from runs.attention import Sentence
 from runs.circuit import Circuit
-from runs.models import Run, RunStatus, Worker, WorkerState
+from runs.models import HELD_UNTIL, Run, RunStatus, Worker, WorkerState
 
 LAG_BAD = timedelta(minutes=1)
 SKEW_BAD = timedelta(seconds=1)
@@ -68,6 +68,8 @@ class QueueRow:
 
     name: str
     ready: int
+    # Queued too, but one too many of their agent or person.
+    held: int
     lag: timedelta | None
     working: int
     waiting: int
@@ -87,6 +89,7 @@ def queues(rows: list[WorkerRow], now: datetime) -> list[QueueRow]:
         name: rest
         for name, *rest in live.annotate(
             ready=Count("id", filter=due),
+            held=Count("id", filter=Q(status=RunStatus.QUEUED, ready_at=HELD_UNTIL)),
             since=Min("ready_at", filter=due),
             working=Count("id", filter=Q(status=RunStatus.RUNNING)),
             waiting=Count("id", filter=Q(status=RunStatus.WAITING)),
@@ -94,9 +97,9 @@ def queues(rows: list[WorkerRow], now: datetime) -> list[QueueRow]:
     }
     found = []
     for name in sorted(serving.keys() | counted.keys()):
-        ready, since, working, waiting = counted.get(name, (0, None, 0, 0))
+        ready, held, since, working, waiting = counted.get(name, (0, 0, None, 0, 0))
         lag = now - since if since else None
-        found.append(QueueRow(name, ready, lag, working, waiting, serving.get(name, 0)))
+        found.append(QueueRow(name, ready, held, lag, working, waiting, serving.get(name, 0)))
     return found
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from runs import figures, statuses
+from runs.engine.limits import PACE
 from runs.models import Run, RunStatus, StopReason, WaitingFor
 from runs.timeline import Line, Step, Timeline, moment
 
@@ -95,6 +96,10 @@ def _timer(case: _Case) -> str:
 
 
 def _retry(case: _Case) -> str:
+    if case.run.waiting_detail.startswith(PACE):
+        named = case.run.waiting_detail.removeprefix(PACE)
+        at = figures.clock(case.run.ready_at, case.now) if case.run.ready_at else "soon"
+        return f"It keeps to the limits of endpoint “{named}” and asks again at {at}."
     step = _next([step for step in case.timeline.steps if step.status == "retrying"])
     at = figures.clock(case.run.ready_at, case.now) if case.run.ready_at else "soon"
     if step is None:

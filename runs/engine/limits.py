@@ -17,6 +17,9 @@ from agentops.sdk.messages import Usage
 Query = Callable[..., list[tuple[Any, ...]]]
 Ask = Callable[[Callable[[Query], list[tuple[Any, ...]]]], Awaitable[list[tuple[Any, ...]]]]
 
+# How a run begins to say that it waits for a limit, before the endpoint's name.
+PACE = "the pace of "
+
 _BEGIN = """
 INSERT INTO limit_bucket (key, level) VALUES ($1, $2::float8) ON CONFLICT (key) DO NOTHING
 """

@@ -32,7 +32,7 @@ from agentops.sdk.history import NothingToSummarise
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.turns import Past
-from runs.engine.limits import Limits
+from runs.engine.limits import PACE, Limits
 from runs.engine.recalling import Recalling, Unread
 
 if TYPE_CHECKING:
@@ -58,8 +58,6 @@ _KEYS = "UPDATE worker SET key_variables = $2 WHERE id = $1"
 KNOWN_RUNS = 10_000
 _ADAPTER = "agentops.providers.adapter"
 _REQUEST_MARGIN = 5.0
-# How a run begins to say that it waits for a provider's limit, before the endpoint's name.
-PACE = "the pace of "
 UNREAD_SECONDS = 1.0
 # No model in use takes less; only beyond that is its window looked up.
 SURELY_FITTING = 2_000

@@ -7,8 +7,15 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from runs.models import Run, RunStatus, StopReason, WaitingFor
+from runs.models import HELD_UNTIL, Run, RunStatus, StopReason, WaitingFor
 from runs.serializers.base import AnyValue, ChoiceOrNone
+
+
+class ReadyAt(serializers.DateTimeField):
+    """When a worker may take a run; null where it waits for something else than a time."""
+
+    def to_representation(self, value: Any) -> Any:
+        return None if value == HELD_UNTIL else super().to_representation(value)
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
@@ -23,6 +30,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     metadata = serializers.SerializerMethodField()
     pause_requested_by = serializers.CharField(source="pause_by")
     owner = serializers.CharField(source="owner.username", allow_null=True)
+    ready_at = ReadyAt(allow_null=True)
     parent = serializers.CharField(  # type: ignore[assignment] # the field, not DRF's attribute
         source="parent.public_id", allow_null=True
     )
