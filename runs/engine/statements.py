@@ -68,7 +68,8 @@ WITH {CLAIMABLE}, chosen AS (
 """,
 )
 
-# When something of these queues becomes claimable next.
+# When something of these queues becomes claimable next. What is held, see Note [Caps], never does
+# by time; there may be much of it, so it is not looked at.
 NEXT_DUE = _statement(
     "next_due",
     """
@@ -79,7 +80,8 @@ SELECT extract(epoch FROM min(d.ready_at) - clock_timestamp())::float8
       WHERE run.queue = q.queue AND status = 'waiting' AND ready_at IS NOT NULL
       ORDER BY ready_at LIMIT 1)
     UNION ALL
-    (SELECT min(ready_at) FROM run WHERE run.queue = q.queue AND status = 'queued')
+    (SELECT min(ready_at) FROM run WHERE run.queue = q.queue AND status = 'queued'
+        AND ready_at < '3000-01-01T00:00:00+00:00')
  ) AS d
 """,
 )
