@@ -26,7 +26,8 @@ OUTPUT = {
 @pytest.fixture(autouse=True)
 def _samples() -> Iterator[None]:
     before = catalog.catalog().modules
-    catalog.configure(("agentops.agents.dependency_audit",))
+    names = ("dependency_audit", "support_desk", "research_digest")
+    catalog.configure(tuple(f"agentops.agents.{name}" for name in names))
     yield
     catalog.configure(before)
 
@@ -105,6 +106,65 @@ def test_without_a_worker_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert given == {
         "folder": str(tmp_path), "mail_to": ["a@b"], "policy": {"max_age_days": 30},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "agent", "given"),
+    [
+        ((), "dependency-audit", {}),
+        (("support-desk", "--input", '{"subject": "Hi"}'), "support-desk", {"subject": "Hi"}),
+        (("research-digest", "/"), "research-digest", {"folder": "/"}),
+        (("dependency-audit", "/"), "dependency-audit", {"folder": "/"}),
+        (("/",), "dependency-audit", {"folder": "/"}),
+    ],
+)
+@pytest.mark.django_db
+def test_any_sample_can_be_named(
+    arguments: tuple[str, ...], agent: str, given: dict[str, str]
+) -> None:
+    told = StringIO()
+    with pytest.raises(CommandError, match="is still queued"):
+        call_command("demo", *arguments, timeout=0.1, stdout=told, stderr=told)
+
+    run = Run.objects.get()
+    assert (run.agent, json.loads(bytes(RunPayload.objects.get(run=run).input))) == (agent, given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("support", "/"), "No sample is called support. There are dependency-audit, support-desk"),
+        (("support-desk", "--input", "{"), "--input: "),
+        (("support-desk", "--input", "[]"), "--input: give a JSON object"),
+        (("support-desk", "/"), "Input at /folder"),
+    ],
+)
+@pytest.mark.django_db
+def test_what_no_sample_takes_starts_nothing(arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("demo", *arguments)
+
+    assert Run.objects.count() == 0
+
+
+def test_what_the_desk_and_the_digest_did_is_told(db: None) -> None:
+    desk = {
+        "summary": "Order 4411: refunded.", "refunds": [{"order": "4411", "amount": "89.00"}],
+        "person_should_look": True, "because": "It is odd.", "answered_by": ["scripted"],
+    }  # fmt: skip
+    told = _told("support-desk", desk)
+    assert "refunded 89.00 € of order 4411" in told
+    assert "a person should look: It is odd." in told
+    assert "scripted: no provider of models has a key" in told
+
+    told = _told("research-digest", {**OUTPUT, "answer": "With a key.", "answered_by": ["m-1"]})
+    assert "With a key.\n  /data/r.md\n  /data/r.json\n  by m-1\n" in told
+
+
+def _told(agent: str, output: dict[str, object]) -> str:
+    run = factories.run(None, status=RunStatus.RUNNING, agent=agent)
+    Story.of(run).ends(RunStatus.SUCCEEDED, "completed", output=output).save()
+    return watch(run)
 
 
 @pytest.mark.django_db

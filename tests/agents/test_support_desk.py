@@ -258,6 +258,18 @@ def test_the_rules_are_found_by_topic_and_may_be_ones_own(data: Path) -> None:
     assert look_up_policy("lamps") == "## Lamps\n\nNever refund a lamp."
 
 
+def test_models_are_told_of_an_amount_in_words_every_provider_takes() -> None:
+    schema = refund.given(customer="ana@example.org").schema["properties"]
+    assert schema == {
+        "order": {"title": "Order", "type": "string"},
+        "amount": {"type": "string", "description": "Euros and cents: 24.50", "title": "Amount"},
+        "reason": {"title": "Reason", "type": "string"},
+    }
+    for given in ("20.00", 20, 20.5):
+        arguments = refund.arguments({"customer": "a", "order": "1", "amount": given, "reason": ""})
+        assert arguments["amount"] == Decimal(str(given))
+
+
 def test_a_subject_of_two_lines_sends_nothing(data: Path, call: ToolContext) -> None:
     with pytest.raises(Fatal, match="cannot be made"):
         send_reply(call, "ana@example.org", "Hi\nBcc: eve@example.org", "?")

@@ -174,9 +174,28 @@ def test_the_shop_has_changed_by_what_was_asked_and_no_more(running: Launched, t
     for given in ({}, SAMPLES["support-desk"][0]):
         started = api(running, token, "/runs", {"agent": "support-desk", "input": given})
         check(ended(running, token, started["id"]), "support-desk")
-    with closing(sqlite3.connect(Path(running.home.folder, "shop", "shop.sqlite3"))) as shop:
-        refunded = dict(shop.execute("SELECT number, refunded_cents FROM orders"))
+    refunded = dict(_rows(running.home.folder, "SELECT number, refunded_cents FROM orders"))
     assert refunded == {"4390": 0, "4411": 8900, "4412": 0, "4413": 12990, "4414": 4500}
     assert {mail.recipients for mail in maildir.newest(running.home.folder / "mail")} >= {
         "ana@example.org", "cem@example.org",
     }  # fmt: skip
+
+
+def test_a_worker_that_dies_after_each_effect_repeats_none(tmp_path: Path) -> None:
+    """Killed when the money has moved and when the mail is out, before either was recorded."""
+    faults = "effect.after/refund:1:exit,effect.after/send_reply:1:exit"
+    without = dict.fromkeys(_KEYS, "")
+    with launched(tmp_path, AGENTOPS_FAULTS=faults, **without) as it:
+        told = command(it, "demo", "support-desk")
+        refunds = _rows(tmp_path, "SELECT number, cents FROM refunds WHERE key NOT LIKE 'seed%'")
+        assert told.count("A worker took it") == 3, told
+        assert refunds == [("4411", 8900)]
+        assert _rows(tmp_path, "SELECT refunded_cents FROM orders WHERE number = '4411'") == [
+            (8900,)
+        ]
+        assert len(maildir.newest(tmp_path / "mail")) == 1
+
+
+def _rows(data: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(data / "shop" / "shop.sqlite3")) as shop:
+        return shop.execute(query).fetchall()

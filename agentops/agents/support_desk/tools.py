@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Annotated
 
 from django.conf import settings
+from pydantic import WithJsonSchema
 
 from agentops import ToolContext, Verified, tool
 from agentops.agents.support_desk import shop
@@ -16,6 +18,10 @@ from agentops.mail.sending import Mailed
 
 _SHIPPED = Path(__file__).with_name("policy.md")
 _SECTIONS = 2
+# As a text: providers differ in what they make of numbers and of pydantic's pattern for them.
+Euros = Annotated[
+    Decimal, WithJsonSchema({"type": "string", "description": "Euros and cents: 24.50"})
+]
 
 
 @tool(effect="read", timeout=20)
@@ -45,7 +51,7 @@ def refund_is_made(ctx: ToolContext, *_: object, **__: object) -> Verified:
 
 
 @tool(effect="once", timeout=30, retries=3, verify=refund_is_made)
-def refund(ctx: ToolContext, customer: str, order: str, amount: Decimal, reason: str) -> Refund:
+def refund(ctx: ToolContext, customer: str, order: str, amount: Euros, reason: str) -> Refund:
     """Pay back ``amount`` euros of one of the customer's orders. Cannot be undone."""
     return shop.pay_back(
         key=ctx.idempotency_key,
