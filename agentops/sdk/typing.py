@@ -19,10 +19,14 @@ _AS_IS = frozenset({inspect.Signature.empty, None, type(None), object, typing.An
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-def hints(fn: object) -> dict[str, object]:
-    """Resolved annotations of a function; those that cannot be resolved are left out."""
+def hints(fn: object, *, extras: bool = False) -> dict[str, object]:
+    """Resolved annotations of a function; none when one of them cannot be resolved.
+
+    With ``extras`` those of ``Annotated`` are kept: limits and descriptions of inputs.
+    """
     try:
-        return dict(typing.get_type_hints(inspect.unwrap(fn)))  # type: ignore[arg-type]
+        plain = inspect.unwrap(fn)  # type: ignore[arg-type]
+        return dict(typing.get_type_hints(plain, include_extras=extras))
     except (NameError, TypeError, AttributeError):
         return {}
 
@@ -109,6 +113,7 @@ def input_form(fn: object, label: str) -> InputForm:
         return InputForm(
             TypeAdapter(typing.cast("type[object]", known[only.name])), only.name, (only.name,)
         )
+    known = hints(fn, extras=True)
     fields: dict[str, typing.Any] = {
         p.name: (known.get(p.name, object), ... if p.default is p.empty else p.default)
         for p in parameters
@@ -126,7 +131,7 @@ def tool_form(
 
     Raises Misuse for a parameter without a name or a schema.
     """
-    known = hints(fn)
+    known = hints(fn, extras=True)
     parameters = list(inspect.signature(fn).parameters.values())  # type: ignore[arg-type]
     fields: dict[str, typing.Any] = {}
     for parameter in parameters[1 if takes_context(fn) else 0 :]:

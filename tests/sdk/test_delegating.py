@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
 from agentops import (
+    InvalidInput,
     Misuse,
     RunContext,
     StepFailed,
@@ -20,6 +22,8 @@ from agentops import (
 )
 from agentops.sdk.messages import Role, ToolUse
 from agentops.testing import BEGINNING, ScriptedModel, run
+
+Pieces = Annotated[int, Field(ge=1, description="How many.")]
 
 looked_up: list[str] = []
 
@@ -179,6 +183,23 @@ def test_no_model_sees_or_overrules_what_the_agent_fixed() -> None:
     with pytest.raises(Misuse, match="takes no colour"):
         look_up.given(colour="red")
     assert "shop" in look_up.schema["properties"]  # type: ignore[operator]
+
+
+def test_limits_and_descriptions_of_inputs_hold_for_models_and_people() -> None:
+    @tool
+    async def order(pieces: Pieces) -> Annotated[str, {"unhashable": "metadata"}]:
+        return "ordered"
+
+    @agent
+    async def ordering(ctx: RunContext, pieces: Pieces, wish: str = "") -> None:
+        return None
+
+    with pytest.raises(ValueError, match="/pieces: Input should be greater"):
+        order.arguments({"pieces": 0})
+    with pytest.raises(InvalidInput, match="Input at /pieces"):
+        ordering.validate_input({"pieces": 0})
+    for schema in (order.schema, ordering.input_schema):
+        assert schema["properties"]["pieces"]["description"] == "How many."  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", ["async", "def"])
