@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agentops import AgentDefinition
-from agentops.testing import Journal, Result, ScriptedModel, run
+from agentops.testing import Journal, Notebook, Result, ScriptedModel, run
 
 
 def play(
@@ -17,6 +17,7 @@ def play(
     journal: Journal | None = None,
     crash_after: int | None = None,
     models: ScriptedModel | None = None,
+    memory: Notebook | None = None,
 ) -> Result:
     """Run it; the models say what its script does, unless others are given."""
     assert agent.script is not None
@@ -25,6 +26,7 @@ def play(
         given,
         journal=journal,
         crash_after=crash_after,
+        memory=memory,
         models=models or ScriptedModel(agent.script),
         children=_children(children) if children else None,
     )

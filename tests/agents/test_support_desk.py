@@ -26,7 +26,7 @@ from agentops.agents.support_desk.tools import (
 from agentops.mail import maildir
 from agentops.sdk.messages import ToolUse
 from agentops.sdk.tools import Verdict
-from agentops.testing import ScriptedModel
+from agentops.testing import Notebook, ScriptedModel
 from tests.agents.playing import output, play
 
 BROKEN_GRINDER = {
@@ -121,6 +121,59 @@ def test_a_crash_after_any_row_refunds_and_mails_once(data: Path) -> None:
         assert output(result) == output(whole), crash_after
         assert refunded() == {"4411": 8900}, crash_after
         assert len(maildir.newest(data / "mail")) == 1, crash_after
+
+
+def facts(book: Notebook) -> object:
+    return book.values("agent").get("customer/ana@example.org")
+
+
+def test_the_desk_remembers_a_customer_and_no_other(data: Path) -> None:
+    book = Notebook()
+    play(support_desk, memory=book)
+    assert facts(book) == ["Order 4411: 89.00 € refunded."]
+
+    _belongs_to_another_run(data)
+    found = output(play(support_desk, memory=book))
+    [second] = maildir.newest(data / "mail")
+    _belongs_to_another_run(data)
+    play(support_desk, BROKEN_GRINDER, memory=book)
+
+    assert found["person_should_look"] is True
+    assert "thank you for writing again" in second.text
+    [other] = maildir.newest(data / "mail")
+    assert "again" not in other.text
+    assert set(book.values("agent")) == {"customer/ana@example.org", "customer/bo@example.org"}
+    assert facts(book)[1].startswith("Order 4411: nothing refunded.")  # type: ignore[index]
+
+
+def _belongs_to_another_run(data: Path) -> None:
+    """Runs in memory have one id; what was done so far was done by another then."""
+    with closing(sqlite3.connect(shop.file())) as database, database:
+        database.execute(
+            "UPDATE refunds SET key = 'earlier', run = 'earlier' WHERE run LIKE 'run_%'"
+        )
+    shutil.rmtree(data / "mail")
+
+
+def test_a_crash_after_any_row_remembers_once(data: Path) -> None:
+    whole = play(support_desk)
+    for crash_after in range(len(whole.journal.entries)):
+        shutil.rmtree(data)
+        crashed = play(support_desk, crash_after=crash_after)
+        result = play(support_desk, journal=crashed.journal)
+        assert facts(result.journal.memory) == ["Order 4411: 89.00 € refunded."], crash_after
+
+
+def test_no_more_is_remembered_than_is_of_use(data: Path) -> None:
+    uses = [ToolUse(str(n), "remember", {"fact": f"{n} " + "x" * 600}) for n in range(23)]
+    over = ToolUse("a", "answer", {"summary": "", "replied": False, "person_should_look": True})
+    book = Notebook()
+    play(support_desk, models=ScriptedModel([*uses[:11], over]), memory=book)
+    play(support_desk, models=ScriptedModel([*uses[12:], over]), memory=book)
+
+    known = facts(book)
+    assert isinstance(known, list)
+    assert (len(known), len(known[0]), known[-1][:3]) == (20, 500, "22 ")
 
 
 def test_the_model_can_neither_choose_nor_reach_another_customer(data: Path) -> None:

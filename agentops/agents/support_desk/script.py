@@ -39,6 +39,7 @@ class Desk:
 
     ticket: str
     offered: set[str]
+    notes: str = ""
     told: dict[str, Message] = field(default_factory=dict)
 
     @property
@@ -84,14 +85,20 @@ def play(request: ModelRequest) -> Answer:
         asked = {"order": order.number, "amount": str(amount), "reason": _reason(desk)}
         return ToolUse("refund", "refund", {**asked})
     text, because = _letter(desk)
-    if "send_reply" in desk.offered - set(desk.told):
-        return ToolUse("reply", "send_reply", {"subject": _subject(desk), "text": text})
+    uses = [
+        ToolUse("reply", "send_reply", {"subject": _subject(desk), "text": text}),
+        ToolUse("note", "remember", {"fact": _fact(desk, because)}),
+    ]
+    uses = [use for use in uses if use.name in desk.offered - set(desk.told)]
+    if uses:
+        return uses[0]
     return ToolUse("answer", "answer", _outcome(desk, because))
 
 
 def _desk(request: ModelRequest) -> Desk:
     said = [message.text for message in request.messages if message.role is Role.USER]
     desk = Desk(said[-1] if said else "", {tool.name for tool in request.tools})
+    desk.notes = "".join(said[:-1])
     desk.told = {m.name: m for m in request.messages if m.role is Role.TOOL}
     return desk
 
@@ -142,6 +149,8 @@ def _reason(desk: Desk) -> str:
 def _letter(desk: Desk) -> tuple[str, str]:
     """What the customer is told, and why a person should look, if one should."""
     body, because = _news(desk)
+    if desk.order is not None and f"rder {desk.order.number}:" in desk.notes:
+        body = f"thank you for writing again. {body[0].upper()}{body[1:]}"
     return f"Dear {desk.name},\n\n{body}\n\nKind regards,\nyour shop\n", because
 
 
@@ -196,18 +205,26 @@ def _subject(desk: Desk) -> str:
 
 
 def _outcome(desk: Desk, because: str) -> dict[str, object]:
-    order, reply = desk.order, desk.told.get("send_reply")
+    reply = desk.told.get("send_reply")
     replied = reply is not None and not reply.failed
     if not replied:
         because = f"{because} The answer could not be sent.".strip()
-    about = f"Order {order.number}" if order else "No order was found"
-    did = f"{desk.paid_back:.2f} € refunded" if desk.paid_back else "nothing refunded"
     return {
-        "summary": f"{about}: {did}, {'answered' if replied else 'not answered'}.",
+        "summary": f"{_done(desk)}, {'answered' if replied else 'not answered'}.",
         "replied": replied,
         "person_should_look": bool(because),
         "because": because,
     }
+
+
+def _done(desk: Desk) -> str:
+    about = f"Order {desk.order.number}" if desk.order else "No order was found"
+    did = f"{desk.paid_back:.2f} € refunded" if desk.paid_back else "nothing refunded"
+    return f"{about}: {did}"
+
+
+def _fact(desk: Desk, because: str) -> str:
+    return f"{_done(desk)}. {because}".strip()
 
 
 def _data(message: Message | None) -> object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +20,9 @@ from agentops.mail.sending import Mailed
 
 _SHIPPED = Path(__file__).with_name("policy.md")
 _SECTIONS = 2
+MOST_FACTS, LONGEST_FACT = 20, 500
+REMEMBERED = timedelta(days=365)
+_LONGEST_NAME = 150
 # As a text: providers differ in what they make of numbers and of pydantic's pattern for them.
 Euros = Annotated[
     Decimal, WithJsonSchema({"type": "string", "description": "Euros and cents: 24.50"})
@@ -72,6 +77,23 @@ def reply_is_sent(ctx: ToolContext, customer: str, **_: object) -> Verified:
 def send_reply(ctx: ToolContext, customer: str, subject: str, text: str) -> Mailed:
     """Send the customer one e-mail in plain text."""
     return sending.send(ctx, [customer], subject, text)
+
+
+@tool(effect="transactional", timeout=20, retries=3)
+def remember(ctx: ToolContext, customer: str, fact: str) -> str:
+    """Keep a fact about this customer for later tickets, in one sentence of your own."""
+    known = ctx.memory.get(notes_on(customer), scope="agent")
+    before = known.value if known is not None and isinstance(known.value, list) else []
+    facts = [*(old for old in before if old != fact), fact[:LONGEST_FACT]][-MOST_FACTS:]
+    ctx.memory.put(notes_on(customer), facts, ttl=REMEMBERED, scope="agent")
+    return "Remembered."
+
+
+def notes_on(customer: str) -> str:
+    """The key under which the agent remembers a customer."""
+    if len(customer) <= _LONGEST_NAME:
+        return f"customer/{customer.lower()}"
+    return f"customer/{hashlib.sha256(customer.lower().encode()).hexdigest()}"
 
 
 @tool(effect="read", timeout=20)
