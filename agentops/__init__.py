@@ -31,6 +31,7 @@ from agentops.sdk.errors import (
     ToolError,
     UnknownAgent,
 )
+from agentops.sdk.mcp import McpServer, mcp_server
 from agentops.sdk.memory import MemoryScope, Remembered
 from agentops.sdk.remembering import memory_tools
 from agentops.sdk.retry import RetryPolicy
@@ -49,6 +50,7 @@ __all__ = [
     "EventTimeout",
     "Fatal",
     "InvalidInput",
+    "McpServer",
     "MemoryScope",
     "Missing",
     "Misuse",
@@ -72,6 +74,7 @@ __all__ = [
     "agent",
     "agent_tool",
     "assistant",
+    "mcp_server",
     "memory_tools",
     "tool",
 ]

@@ -302,6 +302,8 @@ AGENTOPS_LEAK_LIMIT: int = env.int("AGENTOPS_LEAK_LIMIT", default=32)
 AGENTOPS_RELEASE: str = env.str("AGENTOPS_RELEASE", default="")
 AGENTOPS_CRASH_LIMIT: int = env.int("AGENTOPS_CRASH_LIMIT", default=5)
 AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=8 * 1024**2)
+# What an MCP server first says of a tool: “accept” it, or “ask” an operator.
+AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # Conversations without a message for so many days are erased; 0: they stay as long as their runs.
 AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from agentops.execution.execution import Execution
 from agentops.execution.notebook import Notebook
+from agentops.execution.played import Functions, PlayedServers, Reach
 from agentops.execution.port import (
+    Ask,
     Child,
     Choice,
     Ending,
     Finished,
+    Held,
     Lost,
     Numbers,
     Pause,
@@ -38,6 +41,7 @@ from agentops.execution.threads import Threads
 from agentops.sdk import codec, history
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.calls import ToolContext
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
@@ -110,10 +114,15 @@ class MemoryPort:
     draining = False
 
     def __init__(
-        self, journal: Journal, crash_after: int | None, models: ScriptedModel | None = None
+        self,
+        journal: Journal,
+        crash_after: int | None,
+        models: ScriptedModel | None = None,
+        servers: Reach | None = None,
     ) -> None:
         self.journal = journal
         self._models = models or ScriptedModel([])
+        self._servers = servers or PlayedServers({})
         self.worker = journal.epoch
         self._rows_left = crash_after
         self.execution: Execution | None = None
@@ -236,6 +245,11 @@ class MemoryPort:
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         return tried[-1].hopeless
 
+    async def reach(
+        self, claim: Claim, tool: RemoteTool, arguments: Mapping[str, object]
+    ) -> Ask | Held:
+        return await self._servers.reach(tool, arguments)
+
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """A lost run in memory has no other owner to tell."""
 
@@ -262,6 +276,7 @@ def run(
     turns: Sequence[Turn] = (),
     models: ScriptedModel | Sequence[Answer] | None = None,
     memory: Notebook | None = None,
+    servers: Functions | Reach | None = None,
 ) -> Result:
     """Run ``agent`` until it ends or waits for something nobody gives it.
 
@@ -269,15 +284,18 @@ def run(
     ``children(agent name, input)`` stands for the runs it starts. ``crash_after`` makes the worker
     die without a word after so many recorded rows; call again with the result's ``journal`` to
     see the run go on. ``turns`` are what was said before in its conversation, ``models`` what the
-    models say, ``memory`` what earlier runs remember. Raises InvalidInput when the
-    input does not fit.
+    models say, ``memory`` what earlier runs remember, ``servers`` the functions that stand for the
+    tools of servers. Raises InvalidInput when the input does not fit.
     """
     agent.validate_input(input)
     state = journal or Journal(version=agent.version, turns=list(turns))
     state.memory = memory or state.memory
     with asyncio.Runner(loop_factory=QuietLoop) as runner:
         script = models if isinstance(models, ScriptedModel) else ScriptedModel(models or ())
-        return runner.run(_drive(agent, input, state, events or {}, children, crash_after, script))
+        known = servers or {}
+        played = PlayedServers(known) if isinstance(known, Mapping) else known
+        drive = _drive(agent, input, state, events or {}, children, crash_after, script, played)
+        return runner.run(drive)
 
 
 async def _drive(
@@ -288,12 +306,13 @@ async def _drive(
     children: Callable[[str, object], object] | None,
     crash_after: int | None,
     models: ScriptedModel,
+    servers: Reach,
 ) -> Result:
     recorded = len(journal.entries)
     for _ in range(MAX_CLAIMS):
         journal.epoch += 1
         left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
-        port, threads = MemoryPort(journal, left, models), Threads("agentops-test")
+        port, threads = MemoryPort(journal, left, models, servers), Threads("agentops-test")
         execution = Execution(
             agent,
             _claim(agent, input, journal),

@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 from agentops.sdk.catalog import catalog
-from runs import figures, fleet, listing
+from runs import figures, fleet, listing, pins
 from runs.drawing import RunRow, run_rows
 from runs.models import Breaker, Run, RunStatus, StopReason, WaitingFor, Worker, WorkerState
 
@@ -146,7 +147,8 @@ def waiting_longest(runs: QuerySet[Run], now: datetime) -> list[RunRow]:
 
 def troubles(runs: QuerySet[Run], running: Card, *, opens_system: bool) -> list[Sentence]:
     """What is wrong, worst first, each with what is usual and a link to what they may open."""
-    found = [*_workers(), *_stuck(running), *_failures(runs), *_breakers(), *_modules()]
+    told = _tools() if opens_system else ()
+    found = [*_workers(), *_stuck(running), *told, *_failures(runs), *_breakers(), *_modules()]
     shown = found[:MOST_TROUBLES]
     if opens_system:
         return shown
@@ -205,6 +207,15 @@ def _breakers() -> Iterator[Sentence]:
             f"{figures.clock(breaker.open_until, timezone.localtime())}."
         )
         yield Sentence("plug", "amber", text, "System", SYSTEM)
+
+
+def _tools() -> Iterator[Sentence]:
+    """Told to those who may answer; the others see that their runs wait."""
+    count = pins.undecided()
+    if count:
+        verb = "waits" if count == 1 else "wait"
+        text = f"{figures.plural(count, 'description')} of tools changed and {verb} for an answer."
+        yield Sentence("triangle-alert", "purple", text, "Tools", reverse("tool-pins"))
 
 
 def _modules() -> Iterator[Sentence]:

@@ -130,6 +130,11 @@ def _operator(case: _Case) -> str:
     kind, _, key = case.run.waiting_detail.partition(":")
     if kind == "paused":
         return f"It was paused by {key} and goes on when somebody resumes it."
+    if kind == "tool_changed":
+        return (
+            f"The server says something else of the tool {key} than what was agreed to. Nothing "
+            "was called; it goes on when an operator has accepted or refused the new description."
+        )
     if kind != "uncertain":
         return _PARKED.get(kind, f"It waits for an operator: {kind.replace('_', ' ')}.")
     step = case.timeline.by_key.get(key)

@@ -14,6 +14,7 @@ from runs.views import (
     lists,
     memory,
     page,
+    pins,
     playground,
 )
 
@@ -44,6 +45,8 @@ urlpatterns = [
     path("conversations/<str:public_id>/say/", conversations.say, name="conversation-say"),
     path("conversations/<str:public_id>/stop/", conversations.stop, name="conversation-stop"),
     path("playground/", playground.playground, name="playground"),
+    path("tools/", pins.tools, name="tool-pins"),
+    path("tools/decide/", pins.decide, name="tool-pin-decide"),
     path("agents/", agents.agents, name="agents"),
     path("agents/<str:name>/", agents.agent, name="agent"),
     path("agents/<str:name>/start/", agents.start, name="agent-start"),

@@ -63,6 +63,7 @@ def options() -> Options:
         leak_limit=settings.AGENTOPS_LEAK_LIMIT,
         max_payload_bytes=settings.AGENTOPS_MAX_PAYLOAD_BYTES,
         most_per_person=settings.AGENTOPS_MAX_RUNNING_PER_PERSON,
+        pins_first=settings.AGENTOPS_MCP_FIRST_USE == "accept",
         signal=_signal,
         sweep=sweep,
         ended=_ended,

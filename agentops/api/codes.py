@@ -63,6 +63,7 @@ CODES: dict[str, Code] = {
     "run_is_busy": Code(409, retryable=True, retry_after_seconds=1),
     "not_parked": Code(409),
     "needs_settlement": Code(409, suggestions=("POST …/steps/{key}/settle says what happened.",)),
+    "description_moved": Code(409, suggestions=("GET /api/v1/tools has the newest digest.",)),
     "not_uncertain": Code(409, suggestions=("GET /api/v1/runs/{id}/steps lists the steps.",)),
     "in_quarantine": Code(409, retryable=True),
     # Conversations.

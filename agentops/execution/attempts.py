@@ -8,19 +8,24 @@ import inspect
 import time
 from datetime import timedelta
 from random import Random
+from typing import TYPE_CHECKING, cast
 
 from agentops.execution.effects import Effects, context_of
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
-from agentops.execution.port import Choice, Port, Tried, is_ours
+from agentops.execution.port import Choice, Held, Port, Tried, is_ours
 from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import Replay
 from agentops.execution.threads import Abandoned, Threads, bounded
 from agentops.execution.waits import Wait
 from agentops.sdk.errors import Fatal, PayloadError
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.retry import Certainty, Failure, judge
 from agentops.sdk.tools import Effect
+
+if TYPE_CHECKING:
+    from agentops.execution.port import Ask
 
 # A back-off up to this long is waited for in memory; a longer one frees the worker.
 SHORT_WAIT_SECONDS = 2.0
@@ -62,7 +67,7 @@ class Attempts:
             closed = await self._out_of_order(call, flight) or await self._aim(call, flight)
             if closed is not None:
                 return closed
-            result = await self._attempt(call, flight)
+            result = await self._reach(call, flight) or await self._attempt(call, flight)
             if result is None:
                 continue
             if not isinstance(result, Failure):
@@ -100,6 +105,25 @@ class Attempts:
                 due = self._port.now() + timedelta(seconds=picked.seconds)
                 return Wait(call.key, "retry", due, None, picked.reason)
             await asyncio.sleep(picked.seconds)
+
+    async def _reach(self, call: Call, flight: Flight) -> Wait | Failure | None:
+        """Connect to the server that does the call, before anything is promised of it."""
+        tool, work = call.work.tool, call.work
+        if not isinstance(tool, RemoteTool):
+            return None
+        try:
+            reaching = self._port.reach(self._claim, tool, dict(work.kwargs))
+            reached = await bounded(reaching, work.timeout)
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            failure = judge(error)
+            self._learn(flight, failure)
+            return failure
+        if isinstance(reached, Held):
+            return Wait(call.key, "operator", None, None, reached.detail)
+        flight.ask = cast("Ask", reached)
+        return None
 
     async def _out_of_order(self, call: Call, flight: Flight) -> Outcome | Wait | None:
         """What to do instead of calling a target whose circuit is open.
@@ -186,6 +210,8 @@ class Attempts:
         args = (context, *work.args) if work.takes_context else work.args
         if flight.choice is not None:
             return await bounded(flight.choice.ask(context), work.timeout)
+        if flight.ask is not None:
+            return await bounded(flight.ask(context), work.timeout)
         if work.tool is not None and work.tool.isolation:
             return await self._port.in_process(work, args, work.timeout)
         if work.effect is Effect.TRANSACTIONAL:

@@ -7,18 +7,29 @@ is started, nothing is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from agentops.execution.execution import Execution
-from agentops.execution.port import Child, Choice, Finished, Numbers, Pause, Suspended, Tried
+from agentops.execution.port import (
+    Ask,
+    Child,
+    Choice,
+    Finished,
+    Held,
+    Numbers,
+    Pause,
+    Suspended,
+    Tried,
+)
 from agentops.execution.quiet import QuietLoop
 from agentops.execution.records import Claim, Entry, History
 from agentops.execution.threads import Threads
 from agentops.sdk import codec
 from agentops.sdk.agents import AgentDefinition
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
@@ -111,6 +122,11 @@ class _Onlooker:
         self._refuse()
 
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
+        self._refuse()
+
+    async def reach(
+        self, claim: Claim, tool: RemoteTool, arguments: Mapping[str, object]
+    ) -> Ask | Held:
         self._refuse()
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:

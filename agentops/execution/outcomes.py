@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from agentops.execution.port import Choice
+from agentops.execution.port import Ask, Choice
 from agentops.execution.records import Entry, Meta, Phase, error_record
 from agentops.sdk import codec
 from agentops.sdk.errors import PayloadError
@@ -46,6 +46,8 @@ class Flight:
     abandoned: bool = False
     # The model this attempt asks.
     choice: Choice | None = None
+    # Does the call on the server it was made for.
+    ask: Ask | None = None
     # What only this attempt knows: the model it asks, what that cost.
     note: Meta = field(default_factory=dict)
 

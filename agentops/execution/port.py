@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from agentops.execution.records import Claim, Entry, Meta
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.codec import Encoded
 from agentops.sdk.errors import Misuse
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
@@ -83,6 +84,17 @@ class Choice:
     target: str
     note: Meta
     ask: Callable[[ToolContext], Awaitable[Reply]]
+
+
+# Does the call it was made for.
+Ask = Callable[[ToolContext], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An operator has to look at a tool before it may be called. ``detail`` says at which."""
+
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,14 @@ class Port(Protocol):
 
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         """Whether nobody is left to ask after these failures, now or later."""
+
+    async def reach(
+        self, claim: Claim, tool: RemoteTool, arguments: Mapping[str, object]
+    ) -> Ask | Held:
+        """Connect to the server of ``tool`` and see that it is what was agreed to.
+
+        Nothing is called by this. Raises what an attempt that failed would.
+        """
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """Hand in the outcome of intent ``n`` after the run was lost."""

@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 from agentops.sdk import models
 from agentops.sdk.errors import Misuse
 from agentops.sdk.history import check_share
+from agentops.sdk.mcp import McpServer, ServerTool
 from agentops.sdk.messages import Message
 from agentops.sdk.tools import Tool
 
@@ -19,7 +20,7 @@ class HowTo(TypedDict, total=False):
 
     route: str
     system: str
-    tools: Sequence[Tool[..., object]]
+    tools: Sequence[Tool[..., object] | McpServer | ServerTool]
     max_turns: int
     repairs: int
     timeout: float
@@ -34,15 +35,14 @@ def talk_of(prompt: Said, output: object, how: HowTo) -> models.Talk:
     """What the turns begin with. Raises Misuse for what cannot be asked."""
     given = dict(how)
     system, tools = given.pop("system", None), given.pop("tools", ())
-    for tool in cast("Sequence[object]", tools):
-        if not isinstance(tool, Tool):
-            raise Misuse(f"ctx.model(tools=…): {tool!r} is not a tool. Decorate it with @tool.")
+    offered = [_offered(tool) for tool in cast("Sequence[object]", tools)]
     said = models.prompt(prompt, cast("str | None", system))
     recall = _recall(prompt, given.pop("history", None), given.pop("compact_at", None))
     return models.Talk(
         messages=said,
         history=recall,
-        tools=tuple(cast("Sequence[Tool[..., object]]", tools)),
+        tools=tuple(tool for tool in offered if isinstance(tool, Tool)),
+        servers=tuple(server for server in offered if isinstance(server, McpServer)),
         output=output,
         **given,  # type: ignore[arg-type]  # typed by HowTo
     )
@@ -55,3 +55,11 @@ def _recall(prompt: Said, history: object, compact_at: object) -> models.Recall 
         history = isinstance(prompt, (str, Message))
         return models.Recall(share) if history else None
     return models.Recall(share, wanted=True) if history else None
+
+
+def _offered(tool: object) -> Tool[..., object] | McpServer:
+    if isinstance(tool, ServerTool):
+        return tool.alone
+    if not isinstance(tool, (Tool, McpServer)):
+        raise Misuse(f"ctx.model(tools=…): {tool!r} is not a tool. Decorate it with @tool.")
+    return tool

@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar, Unpack, cast, overload
 
-from agentops.sdk import models, steps
+from agentops.sdk import models, serving, steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.context import Backend
 from agentops.sdk.errors import AgentopsError, Misuse
+from agentops.sdk.mcp import ServerTool
 from agentops.sdk.remembering import SyncMemory
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
@@ -64,9 +65,24 @@ class SyncRunContext:
         """Names of the models that have answered; see :attr:`RunContext.answered_by`."""
         return sorted(self._answered)
 
-    def call(self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object) -> R:
+    @overload
+    def call(self, tool: ServerTool, *, id: str | None = ..., **kwargs: object) -> object: ...
+    @overload
+    def call(
+        self, tool: Tool[..., R], *args: object, id: str | None = ..., **kwargs: object
+    ) -> R: ...
+    def call(
+        self,
+        tool: Tool[..., R] | ServerTool,
+        *args: object,
+        id: str | None = None,
+        **kwargs: object,
+    ) -> object:
         """Call a tool; see :meth:`RunContext.call`."""
-        return cast("R", self._bridge.ask(steps.tool_call(tool, args, kwargs, id))[1])
+        if isinstance(tool, ServerTool):
+            steps.by_name(tool, args)
+            return _walk_in_thread(self._bridge, serving.call(tool, kwargs, id))
+        return self._bridge.ask(steps.tool_call(tool, args, kwargs, id))[1]
 
     @overload
     def step(
@@ -112,7 +128,7 @@ class SyncRunContext:
     def model(self, prompt: Said, *, output: type[R], **how: Unpack[HowTo]) -> R: ...
     def model(self, prompt: Said, *, output: object = None, **how: Unpack[HowTo]) -> object:
         """Ask a model; see :meth:`RunContext.model`."""
-        turns = models.talk(talk_of(prompt, output, how), self._answered)
+        turns = serving.talk(talk_of(prompt, output, how), self._answered)
         return _walk_in_thread(self._bridge, turns)
 
     def sleep(self, seconds: float) -> None:

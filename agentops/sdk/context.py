@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import datetime
 from typing import Protocol, TypeVar, Unpack, cast, overload
 
-from agentops.sdk import models, steps
+from agentops.sdk import models, serving, steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.errors import AgentopsError, Misuse
+from agentops.sdk.mcp import ServerTool
 from agentops.sdk.remembering import Memory
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Tool
 from agentops.sdk.turns import Turn
@@ -73,16 +74,30 @@ class RunContext:
         """Names of the models that have answered this run so far; ``scripted`` is none."""
         return sorted(self._answered)
 
+    @overload
     def call(
-        self, tool: Tool[..., R], *args: object, id: str | None = None, **kwargs: object
-    ) -> Awaitable[R]:
+        self, tool: ServerTool, *, id: str | None = ..., **kwargs: object
+    ) -> Awaitable[object]: ...
+    @overload
+    def call(
+        self, tool: Tool[..., R], *args: object, id: str | None = ..., **kwargs: object
+    ) -> Awaitable[R]: ...
+    def call(
+        self,
+        tool: Tool[..., R] | ServerTool,
+        *args: object,
+        id: str | None = None,
+        **kwargs: object,
+    ) -> Awaitable[object]:
         """Call a tool. Its effect, timeout and retries are those of its declaration.
 
         ``id`` names this call where order does not (a model's ``tool_call_id``). Raises
         StepFailed when it failed for good, Misuse when the arguments do not fit.
         """
-        work = steps.tool_call(tool, args, kwargs, id)
-        return cast("Awaitable[R]", self._backend.ask(work)[1])
+        if isinstance(tool, ServerTool):
+            steps.by_name(tool, args)
+            return _walk(self._backend, serving.call(tool, kwargs, id))
+        return self._backend.ask(steps.tool_call(tool, args, kwargs, id))[1]
 
     @overload
     def step(
@@ -150,7 +165,7 @@ class RunContext:
         (``output_invalid``), when there is no end (``max_turns``), when the request does not fit
         the model (``context_overflow``) or its history cannot be made to (``compaction_failed``).
         """
-        return _walk(self._backend, models.talk(talk_of(prompt, output, how), self._answered))
+        return _walk(self._backend, serving.talk(talk_of(prompt, output, how), self._answered))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait; a long wait holds no worker and survives restarts."""

@@ -88,6 +88,27 @@ class ModelError(AgentopsError):
         return self.code not in _HOPELESS
 
 
+class ServerError(AgentopsError):
+    """A server of tools could not be reached, or did not answer as it should.
+
+    ``code`` is ``connection_failed``, ``connection_lost``, ``authentication_failed``,
+    ``rate_limited``, ``server_error``, ``invalid_answer`` or ``result_too_large``. ``sent``: the
+    call may have reached it and had its effect. ``retry``: asked again it may do better.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        sent: bool,
+        retry: bool = True,
+        after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.sent, self.retry, self.after = code, sent, retry, after
+
+
 class StepFailed(AgentopsError):
     """A step failed for good. Raised in the agent, alike when it happens and on every replay."""
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agentops.sdk import codec, messages
 from agentops.sdk.errors import AgentopsError, Missing, Misuse, PayloadError, StepFailed
+from agentops.sdk.mcp import McpServer
 from agentops.sdk.messages import Message, Reply, Role, ToolUse
 from agentops.sdk.tools import Tool
 from agentops.sdk.typing import faults, is_record
@@ -97,7 +98,7 @@ class ToolCall:
 
     tool: Tool[..., object]
     arguments: dict[str, object]
-    id: str
+    id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Talk:
     messages: tuple[Message, ...]
     route: str = DEFAULT_ROUTE
     tools: tuple[Tool[..., object], ...] = ()
+    servers: tuple[McpServer, ...] = ()
     output: object = None
     max_turns: int = DEFAULT_MAX_TURNS
     repairs: int = DEFAULT_REPAIRS

@@ -15,6 +15,7 @@ from agentops.sdk.errors import (
     ModelError,
     OutcomeUnknown,
     Retryable,
+    ServerError,
     ToolError,
 )
 
@@ -100,6 +101,8 @@ _TROUBLE = frozenset(
     {
         "timeout",
         "connection_failed",
+        "connection_lost",
+        "server_error",
         "http_429",
         "retryable",
         "rate_limited",
@@ -138,8 +141,8 @@ def judge(error: BaseException) -> Failure:
         return Failure(error.code, message, kind, True, Certainty.NOT_DONE, error.after)
     if isinstance(error, OutcomeUnknown):
         return Failure(error.code, message, kind, True, Certainty.AMBIGUOUS)
-    if isinstance(error, ModelError):
-        return _judge_model(error, message, kind)
+    if isinstance(error, (ModelError, ServerError)):
+        return _judge_told(error, message, kind)
     if isinstance(error, (Fatal, ToolError)):
         return Failure(error.code, message, kind, False, Certainty.NOT_DONE)
     if isinstance(error, AgentopsError):
@@ -154,7 +157,7 @@ def judge(error: BaseException) -> Failure:
     return Failure("error", message, kind, not isinstance(error, _HOPELESS), Certainty.AMBIGUOUS)
 
 
-def _judge_model(error: ModelError, message: str, kind: str) -> Failure:
+def _judge_told(error: ModelError | ServerError, message: str, kind: str) -> Failure:
     certainty = Certainty.AMBIGUOUS if error.sent else Certainty.NOT_DONE
     return Failure(error.code, message, kind, error.retry, certainty, error.after)
 

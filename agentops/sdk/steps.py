@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.delegating import AgentTool
 from agentops.sdk.errors import Misuse
+from agentops.sdk.mcp import ServerTool
 from agentops.sdk.messages import Message, Reply
 from agentops.sdk.models import ChildWait, ModelCall, ToolCall
 from agentops.sdk.retry import RetryPolicy
@@ -129,6 +130,12 @@ def tool_call(
         tool=tool,
         takes_context=tool.takes_context,
     )
+
+
+def by_name(tool: ServerTool, args: tuple[object, ...]) -> None:
+    """Raises Misuse for arguments without a name, which a server cannot tell apart."""
+    if args:
+        raise Misuse(f"{tool.server.name}/{tool.name} takes its arguments by name.")
 
 
 def model_call(call: ModelCall) -> Work:

@@ -18,6 +18,7 @@ from runs.api.conversation_stream import ConversationStream
 from runs.api.conversations import ConversationDetail, ConversationList, MessageList
 from runs.api.events import EventList, EventStream
 from runs.api.memories import MemoryDetail, MemoryErase, MemoryList, MemorySearch
+from runs.api.pins import DecideTool, ToolList
 from runs.api.routes import RouteDetail, RouteList
 from runs.api.runs import (
     AgentDetail,
@@ -74,4 +75,6 @@ urlpatterns = [
     ),
     path("runs/<str:public_id>/steps/<path:key>", StepDetail.as_view(), name="api-run-step"),
     path("runs/<str:public_id>/stream", EventStream.as_view(), name="api-run-stream"),
+    path("tools", ToolList.as_view(), name="api-tools"),
+    path("tools/<str:server>/<path:tool>/decide", DecideTool.as_view(), name="api-tool-decide"),
 ]

@@ -37,6 +37,7 @@ from runs.engine.models import Models
 from runs.engine.options import Options
 from runs.engine.partings import Partings
 from runs.engine.port import WorkerPort
+from runs.engine.servers import Servers
 from runs.engine.texts import Texts
 from runs.engine.transactions import Transactions
 from runs.engine.writer import Writer
@@ -67,6 +68,7 @@ class Host:
         self.models = Models(self)
         self.meaning = Meaning(self.models)
         self.caps = Caps(options.queues, options.most_per_person)
+        self.servers = Servers(self)
         self.draining = False
         self.thread_id = 0
         self._drain_asked = threading.Event()
@@ -365,6 +367,7 @@ class Host:
     async def _close_models(self) -> None:
         try:
             async with asyncio.timeout(EXIT_GRACE_SECONDS / 2):
+                await self.servers.close()
                 await self.models.close()
         except Exception as error:  # noqa: BLE001 - whatever a client raises, the worker is done
             log.warning("models.not_closed", error=f"{type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ class Options:
     ``signal(run id, name, payload, sender)``, ``sweep()``, ``ended(conversation id)``,
     ``turns(run id, how many)``, ``past(run id)`` and ``summarised(run id, up to turn, text)`` reach
     the service side, which lies above the engine.
+    ``pins_first``: what a server first says of a tool is accepted without asking.
     """
 
     conninfo: str
@@ -30,6 +31,7 @@ class Options:
     leak_limit: int
     max_payload_bytes: int
     most_per_person: int = 0
+    pins_first: bool = True
     signal: Callable[[int, str, object, str], None]
     sweep: Callable[[], None]
     ended: Callable[[int], None]

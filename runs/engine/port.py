@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from agentops.execution.port import Child, Choice, Numbers, Pause, Tried
+from agentops.execution.port import Ask, Child, Choice, Held, Numbers, Pause, Tried
 from agentops.execution.records import Claim, Entry
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.steps import Spawn, Work
@@ -108,6 +109,11 @@ class WorkerPort:
 
     def exhausted(self, claim: Claim, request: ModelRequest, tried: Sequence[Tried]) -> bool:
         return self._host.models.exhausted(claim, request, tried)
+
+    async def reach(
+        self, claim: Claim, tool: RemoteTool, arguments: Mapping[str, object]
+    ) -> Ask | Held:
+        return await self._host.servers.reach(claim, tool, arguments)
 
     def late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         self._host.keeper.tell_late(claim, key, n, outcome)

@@ -79,6 +79,7 @@ class _Sweep:
         self._orphans()
         if thorough:
             self._untold()
+            self._decided()
             self._forget()
         self._ring()
         log.debug("sweep.done", **asdict(self._found))
@@ -123,6 +124,11 @@ class _Sweep:
         if children is not None:
             self._found.told, queues = children
             self._moved.queues |= queues
+
+    def _decided(self) -> None:
+        moved = self._duty(store.wake_decided)
+        if moved is not None:
+            self._moved.add(moved)
 
     def _forget(self) -> None:
         days = settings.AGENTOPS_RETENTION_DAYS

@@ -5,6 +5,7 @@ from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message, Summary
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.memory import Memory, MemoryKind
+from runs.models.pin import ToolPin
 from runs.models.reply import Reply
 from runs.models.routing import AgentLimit, LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
 from runs.models.run import HELD_UNTIL, Run, RunPayload, RunStatus, StopReason, WaitingFor
@@ -38,6 +39,7 @@ __all__ = [
     "SavedView",
     "StopReason",
     "Summary",
+    "ToolPin",
     "WaitingFor",
     "Worker",
     "WorkerState",

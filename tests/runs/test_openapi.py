@@ -81,6 +81,7 @@ NEVER_DONE_HERE = {
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",
+    "GET /api/v1/tools", "POST /api/v1/tools/{server}/{tool}/decide",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
 }  # fmt: skip
 EXAMPLES = 5

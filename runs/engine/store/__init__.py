@@ -21,6 +21,7 @@ from runs.engine.store.leases import GRACE_SECONDS, Reclaimed, mark_dead, reclai
 from runs.engine.store.locking import Held, RunIsGone, lock
 from runs.engine.store.overdue import due, expired, orphans, untold
 from runs.engine.store.parking import (
+    TOOL_CHANGED,
     NeedsOperator,
     NeedsSettlement,
     NothingToRetry,
@@ -31,6 +32,7 @@ from runs.engine.store.parking import (
     resume,
     retry_now,
 )
+from runs.engine.store.pinning import wake_decided, wake_for_tool
 from runs.engine.store.reopening import NotFailed, NotRetriable, reopen
 from runs.engine.store.retention import (
     abandoned,
@@ -53,6 +55,7 @@ from runs.engine.store.starting import NewRun, start
 
 __all__ = [
     "GRACE_SECONDS",
+    "TOOL_CHANGED",
     "Arrival",
     "Cursor",
     "Ending",
@@ -104,4 +107,6 @@ __all__ = [
     "start",
     "tell_parents",
     "untold",
+    "wake_decided",
+    "wake_for_tool",
 ]

@@ -49,6 +49,7 @@ class NeedsSettlement(AgentopsError):
 
 UNCERTAIN = "uncertain:"
 PAUSED = "paused:"
+TOOL_CHANGED = "tool_changed:"
 
 _REQUEUE = f"""
 WITH woken AS (
@@ -129,6 +130,12 @@ def resume(cursor: Cursor, run_id: int, *, by: str, paused_only: bool = False) -
         raise NeedsSettlement(
             f"Nobody knows whether step {step} took effect. Settle it: say that it happened, that "
             "it did not, that it stays unknown, or stop the run."
+        )
+    if held.waiting_detail.startswith(TOOL_CHANGED):
+        tool = held.waiting_detail.removeprefix(TOOL_CHANGED)
+        raise NeedsSettlement(
+            f"What {tool} is said to do changed. Accept the new description or refuse it; the run "
+            "then goes on by itself."
         )
     hints = requeue(cursor, held, by=by, why=held.waiting_detail)
     return Moved(hints, {held.queue})

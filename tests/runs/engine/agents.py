@@ -15,6 +15,7 @@ from agentops import (
     SyncRunContext,
     ToolContext,
     agent,
+    mcp_server,
     memory_tools,
     tool,
 )
@@ -345,3 +346,18 @@ async def confides(ctx: RunContext, message: str, route: str = "fast") -> str:
 @agent(name="forgets-nothing", script=listener, compact_at=0)
 async def forgets_nothing(ctx: RunContext, message: str, route: str = "fast") -> str:
     return await ctx.model(message, route=route)
+
+
+# Tests give it its folder before its first run.
+_shop = mcp_server(
+    "shop",
+    [sys.executable, "-m", "tests.mcpserver", "stdio"],
+    environment=["MCP_TEST_FOLDER", "PYTHONPATH"],
+    tools=["refund"],
+    timeout=20.0,
+)
+
+
+@agent
+async def cashier(ctx: RunContext, order: str) -> object:
+    return await ctx.call(_shop.tool("refund"), order=order)
