@@ -12,8 +12,10 @@ from playwright.sync_api import Page, expect
 
 from agentops.accounts.access import Actor
 from agentops.accounts.models import User
+from agentops.sdk.memory import note
 from runs import bell, bulk
-from runs.models import BulkItem, BulkOutcome, BulkVerb, Phase, Run, RunStatus
+from runs.engine import memories
+from runs.models import BulkItem, BulkOutcome, BulkVerb, MemoryKind, Phase, Run, RunStatus
 from tests import factories
 from tests.console import browser as browsers
 from tests.console import talking
@@ -149,6 +151,22 @@ def a_bulk_action(ana: User, runs: Iterable[Run]) -> str:
     return begun.action.public_id
 
 
+def remembered(ana: User) -> dict[str, str]:
+    """Pages of memory, with an entry of one line and one that is long."""
+    space = memories.Namespace(MemoryKind.PERSON, owner=ana.pk)
+    wrote = memories.Writer("invoice-clerk", "run_zzzzzzzzzzzzzzzzzzzz", "memory.put#1")
+    memories.put(space, note("colour", "turquoise", None, None), wrote)
+    long = note("a/key_" + "x" * 180, {"why": "because " * 200}, 3600, None)
+    entry = memories.put(space, long, wrote)
+    return {
+        "memory": "/memory/",
+        "memory-nothing-matches": "/memory/?q=nothing-like-this",
+        "memory-nothing-yet": "/memory/?scope=team",
+        "memory-entry": f"/memory/{entry.public_id}/",
+        "memory-erase": "/memory/erase/",
+    }
+
+
 def pages(ana: User) -> dict[str, str]:
     runs = factories.every_status(ana)
     named = {name: address(run) for name, run in runs.items()}
@@ -178,6 +196,7 @@ def pages(ana: User) -> dict[str, str]:
         "act-all": "/runs/act/?do=cancel&all=1&query=status%3Drunning",
         "find": "/find/?q=in",
         "keys": "/settings/keys/",
+        **remembered(ana),
         "missing": "/runs/run_zzzzzzzzzzzzzzzzzzzz/",
         "gallery": "/system/gallery/",
         **named,
