@@ -26,6 +26,7 @@ from agentops.execution.port import (
     Child,
     Choice,
     Ending,
+    Fenced,
     Finished,
     Held,
     Lost,
@@ -136,6 +137,10 @@ class MemoryPort:
 
     def append(self, claim: Claim, entries: Sequence[Entry]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.crashed:
+            future.set_exception(Fenced())
+            future.exception()  # whoever does not wait for it need not be told
+            return future
         for entry in entries:
             if self._dies():
                 return future
@@ -150,7 +155,7 @@ class MemoryPort:
         self, claim: Claim, entry: Entry, child: Child, public_id: str
     ) -> asyncio.Future[None]:
         recorded = self.append(claim, [entry])
-        if recorded.done():  # row and child are one transaction
+        if recorded.done() and recorded.exception() is None:  # row and child are one transaction
             self.journal.children[entry.key] = (child.spawn, public_id)
         return recorded
 
