@@ -196,7 +196,8 @@ def _tool(spec: ToolSpec, kind: Any = "function") -> ToolDefinition:
 def _messages(said: Sequence[Message]) -> list[wire.ModelMessage]:
     """Ours as theirs: what comes between two answers of the model is one request."""
     made: list[wire.ModelMessage] = []
-    for message in said:
+    for given in said:
+        message = replace(given, text=_sendable(given.text))
         if message.role is Role.ASSISTANT:
             made.append(_response(message))
             continue
@@ -204,6 +205,15 @@ def _messages(said: Sequence[Message]) -> list[wire.ModelMessage]:
             made.append(wire.ModelRequest(parts=[]))
         made[-1] = wire.ModelRequest(parts=[*made[-1].parts, _part(message)])
     return made
+
+
+def _sendable(value: Any) -> Any:
+    """``value`` without halves of letters, which no UTF-8 has a place for."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(part) for key, part in value.items()}
+    return [_sendable(part) for part in value] if isinstance(value, list) else value
 
 
 def _part(message: Message) -> wire.ModelRequestPart:
@@ -225,7 +235,7 @@ def _response(message: Message) -> wire.ModelResponse:
             return _RESPONSE.validate_python(message.native)
     parts: list[wire.ModelResponsePart] = [wire.TextPart(message.text)] if message.text else []
     parts += [
-        wire.ToolCallPart(tool_name=use.name, args=use.arguments, tool_call_id=use.id)
+        wire.ToolCallPart(tool_name=use.name, args=_sendable(use.arguments), tool_call_id=use.id)
         for use in message.uses
     ]
     return wire.ModelResponse(parts=parts)
