@@ -51,8 +51,9 @@ async def w10_model_loop(system: Agentops, scale: float) -> Result:
     result.metrics = {
         "wall_seconds": wall,
         "times_ideal": wall / (TURNS * ANSWER_SECONDS),
-        "cpu_seconds": spent["client"] + spent["workers"],
-        "cpu_server_seconds": spent["server"],
+        "cpu_seconds": spent["client"] + spent["server"] - spent["model"],
+        "cpu_workers_seconds": spent["workers"],
+        "cpu_ms_per_request": spent["workers"] * 1000 / (runs * TURNS),
         "cpu_model_server_seconds": spent["model"],
         "worker_memory_mb": memory / 1024,
     }
@@ -66,6 +67,7 @@ async def _warm(system: Agentops) -> None:
 
 
 def _spent(system: Agentops, server: subprocess.Popen[str]) -> dict[str, float]:
+    """CPU so far. The client is this process with all its children: workers and model server."""
     pids = {
         **system.groups(),
         "workers": [worker.pid for worker in system.workers],
