@@ -65,9 +65,13 @@ class Desk:
 
 
 @contextmanager
-def model_server(log: Path) -> Iterator[str]:
-    """The address of a model server, whose requests are lines of ``log``."""
+def model_server(log: Path, *faults: str) -> Iterator[str]:
+    """The address of a model server, whose requests are lines of ``log``.
+
+    ``faults`` such as ``2=stall`` say what goes wrong with which of them.
+    """
     command = [sys.executable, "-m", "tests.modelserver", "--log", str(log)]
+    command += [part for fault in faults for part in ("--fault", fault)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
