@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # A back-off up to this long is waited for in memory; a longer one frees the worker.
 SHORT_WAIT_SECONDS = 2.0
+# A model that failed a step is not asked for it again before.
+LEAST_REST_SECONDS = 1.0
 
 
 class Attempts:
@@ -246,8 +248,10 @@ class Attempts:
         now = self._port.now()
         due = now + timedelta(seconds=delay)
         if flight.choice is not None:
-            # Only this model is left alone for that long; there may be others to ask at once.
-            flight.note["until"] = due.isoformat()
+            # Only this model is left alone for that long; there may be others to ask at once, and
+            # chance is not to bring it back before those are.
+            rests = timedelta(seconds=max(delay, LEAST_REST_SECONDS))
+            flight.note["until"] = (now + rests).isoformat()
             flight.note["hopeless"] = not failure.retry
             delay, due = 0.0, now
         row = self._outcomes.retrying(call, failure, flight, due)
