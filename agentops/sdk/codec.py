@@ -145,12 +145,12 @@ def _dumps(value: object) -> bytes:
 
 def _jsonable(value: object) -> object:
     if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
+        return kinds.in_order(value)
     if isinstance(value, bytes):
         return to_jsonable_python(value, bytes_mode="base64")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="constants")
+    return kinds.by_pydantic(value)
 
 
 def _pack(raw: bytes) -> Encoded:

@@ -10,8 +10,9 @@ import base64
 import dataclasses
 import enum
 import functools
+import json
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sized
 from decimal import Decimal
 from importlib import import_module
 from typing import Any, cast
@@ -20,6 +21,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from agentops.sdk.errors import PayloadError
+
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 Place = tuple[str | int, ...]
 Note = tuple[Place, str]
@@ -54,6 +57,42 @@ def revived(value: Any, notes: list[Any]) -> object:
             whole = whole[step]
         whole[place[-1]] = _made(kind, whole[place[-1]])
     return value
+
+
+def in_order(members: Iterable[object]) -> list[object]:
+    """The members of a set in an order that is the same in every process."""
+    return sorted(members, key=_text)
+
+
+def _text(member: object) -> str:
+    try:
+        return json.dumps(plain(member))
+    except PayloadError:
+        return repr(member)  # whoever writes it says in what place it is
+
+
+def by_pydantic(value: object) -> object:
+    """``value`` as pydantic writes it in JSON, with its sets in the same order everywhere.
+
+    Raises what serialisers of authors raise.
+    """
+    made = to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="constants")
+    return _settled(made, _ANY.dump_python(value)) if isinstance(made, (dict, list)) else made
+
+
+def _settled(made: Any, kept: Any) -> Any:
+    """What was made of ``kept``, in which sets are still sets, in an order of its own."""
+    if not isinstance(made, (dict, list)) or not isinstance(kept, Sized) or len(made) != len(kept):
+        return made
+    if isinstance(made, dict) and isinstance(kept, dict):
+        parts = zip(made.items(), kept.values(), strict=True)
+        return {key: _settled(part, was) for (key, part), was in parts}
+    if isinstance(made, list) and isinstance(kept, (list, tuple)):
+        return [_settled(part, was) for part, was in zip(made, kept, strict=True)]
+    if isinstance(made, list) and isinstance(kept, (set, frozenset)):
+        of_sets = all(isinstance(member, frozenset) for member in kept)
+        return in_order(in_order(part) if of_sets else part for part in made)
+    return made
 
 
 def pointer(place: Place) -> str:
@@ -98,8 +137,8 @@ class _Writer:
             made = [self.write(v, (*place, i), hashed=hashed) for i, v in enumerate(value)]
             return self._noted(place, "tuple", made) if hashed else made
         if isinstance(value, (set, frozenset)):
-            ordered = sorted(value, key=repr)
-            made = [self.write(v, (*place, i), hashed=True) for i, v in enumerate(ordered)]
+            ordered = enumerate(in_order(value))
+            made = [self.write(v, (*place, i), hashed=True) for i, v in ordered]
             return self._noted(place, "set" if isinstance(value, set) else "frozenset", made)
         if isinstance(value, (bytes, bytearray)):
             text = base64.urlsafe_b64encode(value).decode()
@@ -160,7 +199,7 @@ def _written(value: Any) -> tuple[object] | None:
     if adapter is None:
         return None
     try:
-        made = to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="constants")
+        made = by_pydantic(value)
         back = adapter.validate_python(made)
         same = type(back) is type(value) and bool(back == value)
     except Exception:  # noqa: BLE001 - serialisers and validators of authors may raise anything

@@ -6,6 +6,9 @@ import decimal
 import enum
 import ipaddress
 import math
+import os
+import subprocess
+import sys
 import threading
 import uuid
 import zlib
@@ -183,7 +186,7 @@ def test_a_number_python_does_not_print_is_refused() -> None:
         (object(), "The value is of type builtins.object and"),
         ({"a": [1, {"b": lambda: 1}]}, "The value at /a/1/b is of type builtins.function and"),
         ({"a": {(1, 2): 3}}, "The value at /a has a key of type tuple (keys are texts) and"),
-        (Point(1, threading.Lock()), "The value at /inner is of type _thread.lock and"),  # type: ignore[arg-type]
+        (Point(1, threading.Lock()), "The value at /inner is of type _thread.lock and"),  # type: ignore[arg-type]  # on purpose
         ({"far": [10**5000]}, "The value at /far/0 has more digits than Python prints and"),
     ],
 )
@@ -231,6 +234,31 @@ def test_a_codec_of_a_later_release_is_named() -> None:
 def test_equal_values_have_equal_digests() -> None:
     assert codec.digest({"a": 1, "b": 2}) == codec.digest({"b": 2, "a": 1})
     assert codec.digest({"a": 1}) != codec.digest({"a": 2})
+
+
+_IN_EACH_PROCESS = """
+from tests.sdk.test_codec import Model, Point
+from agentops.sdk import codec
+words = {f"word {n}" for n in range(9)}
+both = frozenset([frozenset(words), frozenset(["a", "b"])])
+value = {"plain": words, "sets": both, "model": Model(name="m", tags=words),
+         "inside": [Point(1, Model(name="p", tags=words))]}
+print(codec.encode(value).data.hex(), codec.canonical(value).decode())
+"""
+
+
+def test_sets_are_written_in_the_same_order_by_every_process() -> None:
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", _IN_EACH_PROCESS],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(written) == 1
 
 
 # -- whatever it is, it comes back ------------------------------------------------------------
