@@ -48,11 +48,24 @@ def services(*, durable: bool = False) -> Iterator[Services]:
         who.own(sockets)
         programs = binaries.reachable_postgres(binaries.postgres_folder(), who, folder)
         postgres = Postgres(programs, folder / "postgres", sockets, who, durable=durable)
-        valkey = Valkey(binaries.valkey_server(), folder / "valkey", sockets, durable=durable)
+        valkey = _valkey(folder, sockets, durable=durable)
         stack.enter_context(_running(postgres))
         postgres.create_database()
         stack.enter_context(_running(valkey))
         yield Services(postgres.url, valkey.url, folder)
+
+
+@contextmanager
+def valkey() -> Iterator[str]:
+    """The address of a fresh Valkey, gone at the end. Call from the main thread."""
+    with tempfile.TemporaryDirectory(prefix="agentops-") as folder:
+        server = _valkey(Path(folder), Path(folder), durable=False)
+        with _running(server):
+            yield server.url
+
+
+def _valkey(folder: Path, sockets: Path, *, durable: bool) -> Valkey:
+    return Valkey(binaries.valkey_server(), folder / "valkey", sockets, durable=durable)
 
 
 @contextmanager
