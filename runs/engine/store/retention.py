@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from runs.engine.store.sql import Cursor
 
+# What goes with the runs that are ``doomed``, whatever they go for. The journal is named by the
+# primary key of its runs, so the deletes walk one index each.
+_WITH_RUNS = """
+journal_gone AS (
+    DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
+), inbox_gone AS (
+    DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
+), payload_gone AS (
+    DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
+), forks_freed AS (
+    UPDATE run SET forked_from_id = NULL FROM doomed d
+     WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
+)"""
+
 # A conversation is forgotten as a whole: its runs go when the last of them is old and nobody
-# waits for an answer. Leaves of a family go first; a later batch takes what started them. The
-# journal is named by the primary key of its runs, so the deletes walk one index each.
-_FORGET = """
+# waits for an answer. Leaves of a family go first; a later batch takes what started them.
+_FORGET = f"""
 WITH doomed AS MATERIALIZED (
     SELECT r.id FROM run r
      WHERE r.finished_at < clock_timestamp() - make_interval(days => %(days)s)
@@ -20,17 +33,8 @@ WITH doomed AS MATERIALIZED (
            AND NOT EXISTS (SELECT 1 FROM message m
                             WHERE m.conversation_id = r.conversation_id AND m.run_id IS NULL))
      ORDER BY r.finished_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-), journal_gone AS (
-    DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
-), inbox_gone AS (
-    DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
-), payload_gone AS (
-    DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
-), message_gone AS (
+), {_WITH_RUNS}, message_gone AS (
     DELETE FROM message m USING doomed d WHERE m.run_id = d.id
-), forks_freed AS (
-    UPDATE run SET forked_from_id = NULL FROM doomed d
-     WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
 )
 DELETE FROM run USING doomed d WHERE run.id = d.id RETURNING run.public_id
 """
@@ -82,24 +86,15 @@ def abandoned(cursor: Cursor, *, days: int, batch: int = 20) -> list[int]:
 
 
 # The caller has locked the conversations and seen that no run of theirs is live.
-_ERASE = """
+_ERASE = f"""
 WITH turn AS MATERIALIZED (
     SELECT id FROM run WHERE conversation_id = ANY(%(ids)s::bigint[])
 ), doomed AS MATERIALIZED (
     SELECT id FROM turn UNION SELECT r.id FROM run r JOIN turn t ON r.root_id = t.id
-), journal_gone AS (
-    DELETE FROM journal j USING doomed d WHERE j.run_id = d.id
-), inbox_gone AS (
-    DELETE FROM inbox i USING doomed d WHERE i.run_id = d.id
-), payload_gone AS (
-    DELETE FROM run_payload p USING doomed d WHERE p.run_id = d.id
-), message_gone AS (
+), {_WITH_RUNS}, message_gone AS (
     DELETE FROM message m WHERE m.conversation_id = ANY(%(ids)s::bigint[])
 ), summary_gone AS (
     DELETE FROM summary s WHERE s.conversation_id = ANY(%(ids)s::bigint[])
-), forks_freed AS (
-    UPDATE run SET forked_from_id = NULL FROM doomed d
-     WHERE run.forked_from_id = d.id AND run.id NOT IN (SELECT id FROM doomed)
 ), conversation_gone AS (
     DELETE FROM conversation c WHERE c.id = ANY(%(ids)s::bigint[])
 )
