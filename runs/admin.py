@@ -61,7 +61,7 @@ class ForAdministrators:
 # -- endpoints -------------------------------------------------------------------------------
 
 
-class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """An endpoint. What may be a key is neither kept nor shown again."""
 
     base_url = forms.URLField(
@@ -106,7 +106,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ModelEndpoint)
-class EndpointAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]
+class EndpointAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Where models are served."""
 
     form = EndpointForm
@@ -156,7 +156,7 @@ class EndpointAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-a
 # -- routes ----------------------------------------------------------------------------------
 
 
-class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
+class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A new version of a route."""
 
     candidates = forms.CharField(
@@ -184,7 +184,7 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(RouteVersion)
-class RouteAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]
+class RouteAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Which models are asked under which name. Each save adds a version."""
 
     form = RouteForm
@@ -299,7 +299,7 @@ def _number(text: str) -> int:
 # -- limits of agents ------------------------------------------------------------------------
 
 
-class LimitForm(forms.ModelForm):  # type: ignore[type-arg]
+class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A limit of an agent that exists."""
 
     class Meta:
@@ -318,7 +318,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(AgentLimit)
-class AgentLimitAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]
+class AgentLimitAdmin(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """How many runs of an agent hold workers at once."""
 
     form = LimitForm

@@ -147,6 +147,7 @@ class AnswerForm:
         try:
             self._adapter: TypeAdapter[object] = TypeAdapter(cast("type[object]", output))
             schema = self._adapter.json_schema()
+        # Types of authors make pydantic raise whatever they like; it is told as theirs to change.
         except Exception as error:
             raise Misuse(
                 f"ctx.model(output={output!r}): no JSON schema for it ({error})."

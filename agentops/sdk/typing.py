@@ -25,7 +25,7 @@ def hints(fn: object, *, extras: bool = False) -> dict[str, object]:
     With ``extras`` those of ``Annotated`` are kept: limits and descriptions of inputs.
     """
     try:
-        plain = inspect.unwrap(fn)  # type: ignore[arg-type]
+        plain = inspect.unwrap(fn)  # type: ignore[arg-type]  # what is none is caught
         return dict(typing.get_type_hints(plain, include_extras=extras))
     except (NameError, TypeError, AttributeError):
         return {}
@@ -132,7 +132,7 @@ def tool_form(
     Raises Misuse for a parameter without a name or a schema.
     """
     known = hints(fn, extras=True)
-    parameters = list(inspect.signature(fn).parameters.values())  # type: ignore[arg-type]
+    parameters = list(inspect.signature(fn).parameters.values())  # type: ignore[arg-type]  # a tool's
     fields: dict[str, typing.Any] = {}
     for parameter in parameters[1 if takes_context(fn) else 0 :]:
         if parameter.name in without:

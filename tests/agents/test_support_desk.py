@@ -123,7 +123,7 @@ def test_a_crash_after_any_row_refunds_and_mails_once(data: Path) -> None:
         assert len(maildir.newest(data / "mail")) == 1, crash_after
 
 
-def facts(book: Notebook) -> object:
+def facts(book: Notebook) -> Any:
     return book.values("agent").get("customer/ana@example.org")
 
 
@@ -143,7 +143,7 @@ def test_the_desk_remembers_a_customer_and_no_other(data: Path) -> None:
     [other] = maildir.newest(data / "mail")
     assert "again" not in other.text
     assert set(book.values("agent")) == {"customer/ana@example.org", "customer/bo@example.org"}
-    assert facts(book)[1].startswith("Order 4411: nothing refunded.")  # type: ignore[index]
+    assert facts(book)[1].startswith("Order 4411: nothing refunded.")
 
 
 def _belongs_to_another_run(data: Path) -> None:

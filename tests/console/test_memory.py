@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.http import HttpResponse
 from django.test import Client
@@ -16,9 +18,9 @@ from runs.views.memory import editable
 from tests import factories, people
 
 
-def keep(key: str, value: object, run: str = "", **space: object) -> Memory:
+def keep(key: str, value: object, run: str = "", **space: Any) -> Memory:
     written = memories.put(
-        Namespace(**space),  # type: ignore[arg-type]
+        Namespace(**space),
         note(key, value, None, None),
         Writer("clerk", run, "memory.put#1"),
     )

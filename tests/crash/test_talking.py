@@ -61,7 +61,7 @@ def half_of(plant: Plant, run: Seen) -> dict[str, Any]:
         return told if told.get("text") else None
 
     client = redis.Redis.from_url(plant.environment()["REDIS_URL"])
-    with client, client.pubsub() as listening:  # type: ignore[no-untyped-call]
+    with client, client.pubsub() as listening:  # type: ignore[no-untyped-call]  # redis
         listening.psubscribe(f"*{run.public_id}*")
         return dict(until(heard, "half an answer is shown"))
 

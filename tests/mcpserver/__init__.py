@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentops import McpServer, mcp_server
 from agentops.launcher.home import PROJECT
@@ -26,10 +27,10 @@ class Stage:
 
     folder: Path
 
-    def server(self, name: str = "shop", **how: object) -> McpServer:
+    def server(self, name: str = "shop", **how: Any) -> McpServer:
         """The server as an agent declares it, over stdio."""
         named = [FOLDER, "PYTHONPATH"]
-        return mcp_server(name, COMMAND, environment=named, **how)  # type: ignore[arg-type]
+        return mcp_server(name, COMMAND, environment=named, **how)
 
     def says(self, **changed: object) -> None:
         """Change how the server behaves, from its next call or start on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -61,7 +62,11 @@ def memory_of(pk: int, public_id: str) -> RunMemory:
     return RunMemory(Claim(pk, public_id, 1, "clerk", "1", None, BEGINNING))
 
 
-def agrees(kept: Store, acts: list[tuple[str, str | None, str, object]], end: object) -> None:
+def agrees(
+    kept: Store,
+    acts: list[tuple[str, str | None, str, object]],
+    end: Callable[[Store, str | None, str], None],
+) -> None:
     model = Model()
     for verb, scope, key, value in acts:
         place = (scope or "person", key)
@@ -72,7 +77,7 @@ def agrees(kept: Store, acts: list[tuple[str, str | None, str, object]], end: ob
         elif verb == "delete":
             assert kept.delete(scope, key) == (model.held.pop(place, None) is not None)
         elif verb == "end":
-            end(kept, scope, key)  # type: ignore[operator]
+            end(kept, scope, key)
             model.held.pop(place, None)
         elif verb == "list":
             found = {(e.scope, e.key): (e.value, e.revision) for e in kept.search(scope, "", 100)}

@@ -21,6 +21,8 @@ from agentops import (
     tool,
 )
 from agentops.sdk.messages import Role, ToolUse
+from agentops.sdk.models import ModelRequest
+from agentops.sdk.scripted import Answer
 from agentops.testing import BEGINNING, ScriptedModel, run
 
 Pieces = Annotated[int, Field(ge=1, description="How many.")]
@@ -87,7 +89,8 @@ def test_a_model_hands_work_to_agents_that_run_as_children(which: Any) -> None:
     result = run(which, {"wish": "a bolt and a nut"}, models=model, children=priced)
     assert result.output == "Both cost 4.50."
     assert told(model)["a"] == """{"article": "{'message': 'a bolt?'}", "cents": 450}"""
-    spawned = [key for key in result.journal.keys() if "/spawn:" in f"/{key}"]  # noqa: SIM118
+    keys = result.journal.keys()
+    spawned = [key for key in keys if "/spawn:" in f"/{key}"]
     assert len([key for key in spawned if "result:" not in key]) == 2
     [spec] = [t for t in model.requests[0].tools if t.name == "price_clerk"]
     assert spec.description == "Knows what things cost."
@@ -96,7 +99,10 @@ def test_a_model_hands_work_to_agents_that_run_as_children(which: Any) -> None:
 
 @pytest.mark.parametrize("which", [buyer, blocking_buyer])
 def test_a_crash_after_any_row_starts_no_child_twice(which: Any) -> None:
-    answers = lambda request: "Done" if request.messages[-1].role is Role.TOOL else TWO  # noqa: E731
+
+    def answers(request: ModelRequest) -> Answer:
+        return "Done" if request.messages[-1].role is Role.TOOL else TWO
+
     whole = run(which, {"wish": "both"}, models=ScriptedModel(answers), children=priced)
     for rows in range(len(whole.journal.entries)):
         started: list[object] = []
@@ -176,13 +182,15 @@ def test_an_assistant_sees_the_turns_before() -> None:
 
 def test_no_model_sees_or_overrules_what_the_agent_fixed() -> None:
     bound = look_up.given(shop="north")
-    assert list(bound.schema["properties"]) == ["article"]  # type: ignore[call-overload]
+    schema: Any = bound.schema
+    assert list(schema["properties"]) == ["article"]
     assert bound.arguments({"article": "bolt"}) == {"article": "bolt", "shop": "north"}
     with pytest.raises(ValueError, match="/shop"):
         bound.arguments({"article": "bolt", "shop": "south"})
     with pytest.raises(Misuse, match="takes no colour"):
         look_up.given(colour="red")
-    assert "shop" in look_up.schema["properties"]  # type: ignore[operator]
+    whole: Any = look_up.schema
+    assert "shop" in whole["properties"]
 
 
 def test_limits_and_descriptions_of_inputs_hold_for_models_and_people() -> None:
@@ -198,8 +206,9 @@ def test_limits_and_descriptions_of_inputs_hold_for_models_and_people() -> None:
         order.arguments({"pieces": 0})
     with pytest.raises(InvalidInput, match="Input at /pieces"):
         ordering.validate_input({"pieces": 0})
-    for schema in (order.schema, ordering.input_schema):
-        assert schema["properties"]["pieces"]["description"] == "How many."  # type: ignore[index]
+    schemas: list[Any] = [order.schema, ordering.input_schema]
+    for schema in schemas:
+        assert schema["properties"]["pieces"]["description"] == "How many."
 
 
 @pytest.mark.parametrize("kind", ["async", "def"])

@@ -8,10 +8,12 @@ import pytest
 
 from agentops import RunContext, SyncRunContext, agent
 from agentops.sdk import history
+from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.errors import Misuse, ModelError
 from agentops.sdk.history import ContextOverflow, HistoryTooLong
 from agentops.sdk.messages import Role, user
 from agentops.sdk.models import ModelRequest, Recall
+from agentops.sdk.scripted import Answer
 from agentops.sdk.turns import Past, Turn
 from agentops.testing import ScriptedModel, run
 
@@ -63,9 +65,9 @@ def told(model: ScriptedModel, request: int = 0) -> list[tuple[Role, str]]:
 
 
 @pytest.mark.parametrize("talker", [chat, blocking], ids=["async", "def"])
-def test_earlier_turns_stand_between_system_and_request(talker: object) -> None:
+def test_earlier_turns_stand_between_system_and_request(talker: AgentDefinition) -> None:
     model = ScriptedModel(["done"])
-    result = run(talker, {"message": "now"}, turns=[turn(1), turn(2)], models=model)  # type: ignore[arg-type]
+    result = run(talker, {"message": "now"}, turns=[turn(1), turn(2)], models=model)
     assert told(model) == [
         (Role.SYSTEM, "Be brief."),
         (Role.USER, "question 1"),
@@ -81,9 +83,9 @@ def test_earlier_turns_stand_between_system_and_request(talker: object) -> None:
 
 
 @pytest.mark.parametrize(("talker", "count"), [(alone, 1), (own, 1), (both, 3)])
-def test_who_brings_messages_or_says_no_gets_none(talker: object, count: int) -> None:
+def test_who_brings_messages_or_says_no_gets_none(talker: AgentDefinition, count: int) -> None:
     model = ScriptedModel(["done"])
-    run(talker, {"message": "now"}, turns=[turn(1)], models=model)  # type: ignore[arg-type]
+    run(talker, {"message": "now"}, turns=[turn(1)], models=model)
     assert len(model.requests[0].messages) == count
 
 
@@ -97,10 +99,10 @@ def test_a_message_without_an_answer_stays_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("talker", [chat, blocking, named], ids=["async", "def", "named"])
-def test_what_is_refused_for_size_is_summarised_and_asked_again(talker: object) -> None:
+def test_what_is_refused_for_size_is_summarised_and_asked_again(talker: AgentDefinition) -> None:
     model = ScriptedModel([TOO_LONG, "a summary", "done"])
     turns = [turn(n) for n in range(1, 5)]
-    result = run(talker, {"message": "now"}, turns=turns, models=model)  # type: ignore[arg-type]
+    result = run(talker, {"message": "now"}, turns=turns, models=model)
     assert result.output == "done"
     summing = model.requests[1].messages
     assert summing[0].role is Role.SYSTEM
@@ -126,9 +128,9 @@ def test_a_crash_between_these_steps_repeats_none_that_is_recorded(rows: int) ->
     first = ScriptedModel([TOO_LONG, "a summary", "done"])
     turns = [turn(1), turn(2)]
     died = run(chat, {"message": "now"}, turns=turns, models=first, crash_after=rows)
-    answers: list[object] = [TOO_LONG, "a summary", "done"]
+    answers: list[Answer] = [TOO_LONG, "a summary", "done"]
     left = answers[len(died.journal.keys()) :]
-    second = ScriptedModel(left)  # type: ignore[arg-type]
+    second = ScriptedModel(left)
     ended = run(chat, {"message": "now"}, journal=died.journal, models=second)
     assert ended.output == "done"
     assert len(second.requests) == len(left)
@@ -144,8 +146,10 @@ def test_a_summary_that_fails_ends_the_request_and_says_why() -> None:
 
 
 @pytest.mark.parametrize(("talker", "turns"), [(strict, [turn(1)]), (chat, [])])
-def test_without_summaries_the_error_is_the_overflow(talker: object, turns: list[Turn]) -> None:
-    result = run(talker, {"message": "now"}, turns=turns, models=[TOO_LONG])  # type: ignore[arg-type]
+def test_without_summaries_the_error_is_the_overflow(
+    talker: AgentDefinition, turns: list[Turn]
+) -> None:
+    result = run(talker, {"message": "now"}, turns=turns, models=[TOO_LONG])
     assert result.error is not None
     assert result.error["code"] == "context_overflow"
     assert len(result.journal.keys()) == 1

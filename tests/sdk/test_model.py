@@ -16,6 +16,7 @@ from agentops import (
     agent,
     tool,
 )
+from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.messages import Reply, Role, ToolUse, assistant
 from agentops.testing import ScriptedModel, run
 
@@ -82,9 +83,9 @@ BOTH = [ToolUse("a", "find_orders", {"customer": "ada"}), ToolUse("b", "refund",
 
 
 @pytest.mark.parametrize("which", [with_tools, blocking])
-def test_tools_are_called_at_once_and_their_results_told(which: object) -> None:
+def test_tools_are_called_at_once_and_their_results_told(which: AgentDefinition) -> None:
     model = ScriptedModel([BOTH, "Done"])
-    result = run(which, {"question": "?"}, models=model)  # type: ignore[arg-type]
+    result = run(which, {"question": "?"}, models=model)
     assert result.output == "Done"
     assert sorted(calls) == ["ada/3", "refund 7"]
     told = model.requests[1].messages[-2:]
@@ -95,19 +96,20 @@ def test_tools_are_called_at_once_and_their_results_told(which: object) -> None:
 
 
 @pytest.mark.parametrize("which", [with_tools, blocking])
-def test_a_crash_after_any_row_repeats_no_request_and_no_effect(which: object) -> None:
-    rows = len(run(which, {"question": "?"}, models=[BOTH, "Done"]).journal.entries)  # type: ignore[arg-type]
+def test_a_crash_after_any_row_repeats_no_request_and_no_effect(which: AgentDefinition) -> None:
+    rows = len(run(which, {"question": "?"}, models=[BOTH, "Done"]).journal.entries)
     for dies_after in range(1, rows):
         calls.clear()
         model = ScriptedModel([BOTH, "Done"])
-        crashed = run(which, {"question": "?"}, models=model, crash_after=dies_after)  # type: ignore[arg-type]
+        crashed = run(which, {"question": "?"}, models=model, crash_after=dies_after)
         left = ScriptedModel(
             lambda request: "Done" if request.messages[-1].role is Role.TOOL else BOTH
         )
-        result = run(which, {"question": "?"}, models=left, journal=crashed.journal)  # type: ignore[arg-type]
+        result = run(which, {"question": "?"}, models=left, journal=crashed.journal)
         assert result.status in {"succeeded", "waiting"}, dies_after
         assert calls.count("refund 7") <= 1
-        recorded = [key for key in result.journal.keys() if key.startswith("fast")]  # noqa: SIM118
+        keys = result.journal.keys()
+        recorded = [key for key in keys if key.startswith("fast")]
         assert len(recorded) == (2 if result.status == "succeeded" else 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agentops import Effect, Misuse, RunContext, SyncRunContext, agent, mcp_server
@@ -156,10 +158,10 @@ def test_an_optional_server_that_is_away_leaves_the_run_degraded() -> None:
     ],
 )
 def test_a_declaration_that_cannot_work_says_what_to_change(
-    declared: dict[str, object], remedy: str
+    declared: dict[str, Any], remedy: str
 ) -> None:
     with pytest.raises(Misuse, match=remedy):
-        mcp_server(**declared)  # type: ignore[arg-type]
+        mcp_server(**declared)
 
 
 def test_names_fit_every_provider_and_stay_apart() -> None:

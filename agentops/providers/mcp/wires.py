@@ -129,6 +129,7 @@ async def _read(started: asyncio.subprocess.Process, into: _Sends, wire: Wire) -
     except ValueError:
         wire.fault = "result_too_large"
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+        # Nobody listens any more, or the program went in the middle of a line; ``closed`` says so.
         pass
     finally:
         wire.closed.set()
@@ -173,7 +174,7 @@ async def _end(started: asyncio.subprocess.Process) -> None:
 async def _has_left(started: asyncio.subprocess.Process) -> bool:
     border = asyncio.get_running_loop().time() + GRACE_SECONDS
     # Not its wait(): that is for the end of its output too, which a grandchild may hold open.
-    while started.returncode is None and asyncio.get_running_loop().time() < border:  # noqa: ASYNC110
+    while started.returncode is None and asyncio.get_running_loop().time() < border:  # noqa: ASYNC110 - nothing else tells
         await asyncio.sleep(0.01)
     return started.returncode is not None
 

@@ -20,7 +20,7 @@ _WHAT = {
 }
 
 
-class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """Who one is."""
 
     class Meta:
@@ -101,7 +101,7 @@ class NewServiceForm(NewPersonForm):
         self.fields["username"].label = "Name"
 
 
-class TeamForm(forms.ModelForm):  # type: ignore[type-arg]
+class TeamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """What a team is called."""
 
     class Meta:

@@ -10,7 +10,7 @@ from fastmcp.client.transports import StdioTransport
 from pydantic_ai import Agent
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from agentops import RunContext, adopt, agent
 from agentops.testing import run
@@ -36,7 +36,7 @@ def test_a_crash_after_any_row_repeats_no_once_call(stage: Stage) -> None:
         assert done or again.detail.startswith("uncertain:shop__refund")
 
 
-async def says(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[object]:
+async def says(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
     if any(isinstance(message, ModelResponse) for message in messages):
         yield "Done."
     else:
@@ -48,7 +48,7 @@ def test_an_adopted_agent_keeps_its_mcp_toolset(stage: Stage) -> None:
     env = {FOLDER: str(stage.folder)}
     toolset = MCPToolset(StdioTransport(sys.executable, args, env=env), id="shop")
     theirs = Agent(
-        FunctionModel(stream_function=says),  # type: ignore[arg-type]
+        FunctionModel(stream_function=says),
         name="desk",
         toolsets=[toolset],
     )

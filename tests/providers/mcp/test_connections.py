@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -167,8 +168,8 @@ async def test_processes_end_with_their_loop(stage: Stage) -> None:
 # -- HTTP -------------------------------------------------------------------------------------
 
 
-def shop(served: OverHttp, **how: object) -> McpServer:
-    return mcp_server("shop", url=served.url, credential="SHOP_TOKEN", **how)  # type: ignore[arg-type]
+def shop(served: OverHttp, **how: Any) -> McpServer:
+    return mcp_server("shop", url=served.url, credential="SHOP_TOKEN", **how)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
 from agentops import (
     RunContext,
@@ -318,9 +319,9 @@ async def keeps_notes(
 def keeps_notes_plainly(ctx: SyncRunContext) -> list[object]:
     remember, recall, forget = memory_tools()
     said = ctx.call(remember, "colour", "green")
-    found = ctx.call(recall, "green")
+    found: Any = ctx.call(recall, "green")
     ctx.call(forget, "colour")
-    return [said, [[f.key, f.value] for f in found], ctx.memory.get("colour") is None]  # type: ignore[attr-defined]
+    return [said, [[f.key, f.value] for f in found], ctx.memory.get("colour") is None]
 
 
 # Requests a model got in this process, for agents below.
