@@ -5,10 +5,12 @@ from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message, Summary
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.memory import Memory, MemoryKind
+from runs.models.outbox import OutboxMail
 from runs.models.pin import ToolPin
 from runs.models.reply import Reply
 from runs.models.routing import AgentLimit, LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
 from runs.models.run import HELD_UNTIL, Run, RunPayload, RunStatus, StopReason, WaitingFor
+from runs.models.stop import Stop, StopScope, TakeOver
 from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
 
@@ -30,6 +32,7 @@ __all__ = [
     "Message",
     "ModelEndpoint",
     "ModelProtocol",
+    "OutboxMail",
     "Phase",
     "Reply",
     "RouteVersion",
@@ -37,8 +40,11 @@ __all__ = [
     "RunPayload",
     "RunStatus",
     "SavedView",
+    "Stop",
     "StopReason",
+    "StopScope",
     "Summary",
+    "TakeOver",
     "ToolPin",
     "WaitingFor",
     "Worker",
