@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.utils.module_loading import import_string
 
 import agentops
 from agentops.sdk.catalog import catalog
@@ -79,6 +80,24 @@ def engine_settings_fit(**_: Any) -> list[CheckMessage]:
         for name in settings.AGENTOPS_QUEUES
         if not _QUEUE_NAME.fullmatch(name)
     ]
+    return found
+
+
+@register()
+def duties_import(**_: Any) -> list[CheckMessage]:
+    """A duty that is not there fails in every sweep."""
+    found: list[CheckMessage] = []
+    for name in settings.AGENTOPS_DUTIES:
+        try:
+            import_string(name)
+        except ImportError as error:
+            found.append(
+                Error(
+                    f"The duty {name} cannot be imported: {error}",
+                    hint="Repair the name in AGENTOPS_DUTIES, or take it out.",
+                    id="agentops.E004",
+                )
+            )
     return found
 
 

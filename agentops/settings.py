@@ -304,6 +304,8 @@ AGENTOPS_CRASH_LIMIT: int = env.int("AGENTOPS_CRASH_LIMIT", default=5)
 AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=8 * 1024**2)
 # What an MCP server first says of a tool: “accept” it, or “ask” an operator.
 AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
+# What every sweep does besides its own duties, each in its own transaction.
+AGENTOPS_DUTIES: list[str] = []
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # Conversations without a message for so many days are erased; 0: they stay as long as their runs.
 AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)

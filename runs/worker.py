@@ -13,7 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from agentops.accounts import leftovers
 from agentops.sdk.turns import Past, Turn
-from runs import bell, bulk, dialogue, recall, replies, services, turns
+from runs import bell, bulk, dialogue, outbox, recall, replies, services, turns
+from runs.courier import Courier
 from runs.engine.host import Host
 from runs.engine.options import Options
 from runs.engine.sweeper import Cadence, sweep_from_django
@@ -25,6 +26,9 @@ COLLECT_AFTER = (5_000, 20, 20)
 # How long one bell, and one sweep, works on bulk actions before others have their turn.
 BULK_SECONDS = 20.0
 BULK_SECONDS_IN_A_SWEEP = 1.0
+# How long a message under way may take once the process is to end.
+MAIL_SECONDS_AT_THE_END = 5.0
+_courier = Courier()
 _rarely = Cadence(seconds=300.0)
 _now_and_then = Cadence(seconds=30.0)
 
@@ -85,6 +89,7 @@ def sweep() -> None:
     """One sweep from within this process."""
     try:
         sweep_from_django()
+        _courier.look()
         turns.advance_all()
         bulk.work(seconds=BULK_SECONDS_IN_A_SWEEP)
         if _host is not None and _now_and_then():
@@ -92,6 +97,7 @@ def sweep() -> None:
         if _rarely():
             bulk.forget(days=settings.AGENTOPS_RETENTION_DAYS)
             replies.forget()
+            outbox.forget(days=settings.AGENTOPS_RETENTION_DAYS)
             leftovers.forget(now=timezone.now(), days=settings.AGENTOPS_RETENTION_DAYS)
     finally:
         connection.close()
@@ -160,5 +166,6 @@ def _drain(**_: object) -> None:
 
 @signals.worker_shutdown.connect
 def _stop(**_: object) -> None:
+    _courier.stop(seconds=MAIL_SECONDS_AT_THE_END)
     if _host is not None:
         _host.stop()

@@ -25,6 +25,10 @@ from agentops.sdk.tools import Verdict
 _TEMPORARY = range(400, 500)
 
 
+class NotSetUp(Fatal):
+    """This system cannot send mail to anybody until its settings are put right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mailed:
     """Who got a message, and as which."""
@@ -37,7 +41,12 @@ class Mailed:
 
 def message_id_of(ctx: ToolContext) -> str:
     """The same for every attempt of a call."""
-    digest = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:32]
+    return message_id(ctx.idempotency_key)
+
+
+def message_id(cause: str) -> str:
+    """The same for everything that is sent for one cause."""
+    digest = hashlib.sha256(cause.encode()).hexdigest()[:32]
     domain = str(settings.DEFAULT_FROM_EMAIL).rpartition("@")[2].strip("> ") or "localhost"
     return f"<{digest}@{domain}>"
 
@@ -62,22 +71,27 @@ def send(
     Raises Retryable when the server cannot be reached or asks to wait, Fatal when it refuses, and
     OutcomeUnknown when the connection was lost after the message was handed over.
     """
-    try:
-        connection = get_connection()
-        message = EmailMessage(
-            subject, text, settings.DEFAULT_FROM_EMAIL, list(to), connection=connection,
-            headers={"Message-ID": message_id_of(ctx), "Auto-Submitted": "auto-generated"},
-        )  # fmt: skip
-    except (ImproperlyConfigured, ImportError) as error:
-        raise Fatal(f"Mail is not set up: {error}") from error
+    message = EmailMessage(
+        subject, text, settings.DEFAULT_FROM_EMAIL, list(to),
+        headers={"Message-ID": message_id_of(ctx), "Auto-Submitted": "auto-generated"},
+    )  # fmt: skip
     if attachment is not None:
         message.attach(*attachment, "text/markdown")
-    _open(connection)
+    hand_over(message)
+    return mailed(ctx, to)
+
+
+def hand_over(message: EmailMessage) -> None:
+    """Give one message to the mail server, or to the maildir. Raises as :func:`send` does."""
+    try:
+        message.connection = get_connection()
+    except (ImproperlyConfigured, ImportError) as error:
+        raise NotSetUp(f"Mail is not set up: {error}") from error
+    _open(message.connection)
     try:
         _send(message)
     finally:
-        connection.close()
-    return mailed(ctx, to)
+        message.connection.close()
 
 
 def mailed(ctx: ToolContext, to: Sequence[str]) -> Mailed:
@@ -91,7 +105,9 @@ def _open(connection: BaseEmailBackend) -> None:
     try:
         connection.open()
     except smtplib.SMTPAuthenticationError as error:
-        raise Fatal(f"The mail server refuses user and password of EMAIL_URL: {error}.") from error
+        raise NotSetUp(
+            f"The mail server refuses user and password of EMAIL_URL: {error}."
+        ) from error
     except (OSError, smtplib.SMTPException) as error:
         raise Retryable(f"The mail server cannot be reached: {error}.") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from psycopg.rows import tuple_row
 
 from agentops import reports
 from runs import bell
-from runs.engine import store
+from runs.engine import duties, store
 from runs.models import StopReason
 
 log = structlog.get_logger(__name__)
@@ -47,29 +47,41 @@ class Swept:
     forgotten_runs: int = 0
     forgotten_blobs: int = 0
     forgotten_memories: int = 0
+    failed_duties: int = 0
     skipped: int = 0
     rings: dict[str, int] = field(default_factory=dict)
 
 
-def sweep(*, connection: psycopg.Connection[Any], thorough: bool | None = None) -> Swept:
+def sweep(
+    *,
+    connection: psycopg.Connection[Any],
+    thorough: bool | None = None,
+    others: Sequence[str] = (),
+) -> Swept:
     """Do every duty, each in a transaction of its own, then ring and hint.
 
     ``connection`` is in autocommit mode and used by nobody else meanwhile. The slow duties (old
     runs, blobs, expired memory, forgotten parents) are done when ``thorough``, every 30 s by
-    default.
+    default. ``others`` are duties of other apps; what they wake is rung for, too.
     """
-    return _Sweep(connection).run(thorough=_thorough_now() if thorough is None else thorough)
+    found = _Sweep(connection, others)
+    return found.run(thorough=_thorough_now() if thorough is None else thorough)
 
 
 def sweep_from_django(*, thorough: bool | None = None) -> Swept:
     """Sweep over the calling thread's own database connection."""
     django_connection.ensure_connection()
-    return sweep(connection=django_connection.connection, thorough=thorough)
+    return sweep(
+        connection=django_connection.connection,
+        thorough=thorough,
+        others=settings.AGENTOPS_DUTIES,
+    )
 
 
 class _Sweep:
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], others: Sequence[str]) -> None:
         self._connection = connection
+        self._others = others
         self._moved = store.Moved()
         self._found = Swept()
 
@@ -81,6 +93,7 @@ class _Sweep:
             self._untold()
             self._decided()
             self._forget()
+        self._duties_of_others()
         self._ring()
         log.debug("sweep.done", **asdict(self._found))
         return self._found
@@ -129,6 +142,11 @@ class _Sweep:
         moved = self._duty(store.wake_decided)
         if moved is not None:
             self._moved.add(moved)
+
+    def _duties_of_others(self) -> None:
+        done = duties.run(self._others)
+        self._found.failed_duties = len(done.failed)
+        self._found.skipped += done.skipped
 
     def _forget(self) -> None:
         days = settings.AGENTOPS_RETENTION_DAYS

@@ -3,6 +3,7 @@
 from runs.models.breaker import Breaker
 from runs.models.bulk import BulkAction, BulkItem, BulkOutcome, BulkVerb
 from runs.models.conversation import Conversation, Message, Summary
+from runs.models.duty import Duty
 from runs.models.journal import Blob, Inbox, Journal, Phase
 from runs.models.memory import Memory, MemoryKind
 from runs.models.outbox import OutboxMail
@@ -24,6 +25,7 @@ __all__ = [
     "BulkOutcome",
     "BulkVerb",
     "Conversation",
+    "Duty",
     "Inbox",
     "Journal",
     "LimitBucket",
