@@ -307,6 +307,8 @@ AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept"
 # What every sweep does besides its own duties, each in its own transaction.
 AGENTOPS_DUTIES: list[str] = []
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
+# What every attempt of a step has to pass, asked in this order.
+AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=[])
 # Conversations without a message for so many days are erased; 0: they stay as long as their runs.
 AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024

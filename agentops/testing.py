@@ -22,6 +22,8 @@ from agentops.execution.execution import Execution
 from agentops.execution.notebook import Notebook
 from agentops.execution.played import Functions, PlayedServers, Reach
 from agentops.execution.port import (
+    PASSED,
+    Action,
     Ask,
     Child,
     Choice,
@@ -32,6 +34,7 @@ from agentops.execution.port import (
     Lost,
     Numbers,
     Pause,
+    Permit,
     Released,
     Suspended,
     Tried,
@@ -201,6 +204,17 @@ class MemoryPort:
 
     def memory(self, claim: Claim) -> Store:
         return self.journal.memory.opened(claim.public_id, claim.agent, self.now)
+
+    async def permit(self, action: Action) -> Permit:
+        return PASSED
+
+    def is_stopped(self, claim: Claim, tool: str) -> bool:
+        return False
+
+    async def called_with(self, claim: Claim, key: str, n: int) -> codec.Encoded | None:
+        rows = self.journal.entries
+        intents = (e for e in rows if (e.phase, e.key, e.n) == (Phase.INTENT, key, n))
+        return next((e.input for e in intents), None)
 
     async def admit(self, target: str) -> float:
         return 0.0

@@ -68,6 +68,7 @@ def options() -> Options:
         max_payload_bytes=settings.AGENTOPS_MAX_PAYLOAD_BYTES,
         most_per_person=settings.AGENTOPS_MAX_RUNNING_PER_PERSON,
         pins_first=settings.AGENTOPS_MCP_FIRST_USE == "accept",
+        gates=tuple(settings.AGENTOPS_GATES),
         signal=_signal,
         sweep=sweep,
         ended=_ended,

@@ -14,6 +14,7 @@ from agentops.execution.effects import Effects, context_of
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
+from agentops.execution.permits import Permits, Permitted
 from agentops.execution.port import Choice, Held, Port, Tried, is_ours
 from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import Replay
@@ -48,7 +49,10 @@ class Attempts:
         self._claim, self._port, self._replay = claim, port, replay
         self._numbers, self._threads = numbers, threads
         self._outcomes = Outcomes(port.now, payload_limit)
-        self._effects = Effects(claim, port, replay, numbers, threads, self._outcomes)
+        self._permits = Permits(claim, port, replay, numbers)
+        self._effects = Effects(
+            claim, port, replay, numbers, threads, self._outcomes, self._permits
+        )
         self._chance = Random(f"{claim.public_id}/{claim.epoch}")  # noqa: S311 - jitter
         self.flights: dict[str, Flight] = {}
         self.unwanted: set[str] = set()
@@ -65,20 +69,33 @@ class Attempts:
         n = self._replay.attempts(call.key)
         while True:
             n += 1
-            flight = Flight.begin(call.work, n, self._port.now())
-            closed = await self._out_of_order(call, flight) or await self._aim(call, flight)
-            if closed is not None:
-                return closed
-            result = await self._reach(call, flight) or await self._attempt(call, flight)
-            if result is None:
-                continue
-            if not isinstance(result, Failure):
-                return result
-            if self._is_final(call, result, flight):
-                return self._outcomes.failed(call, result, flight)
-            pause = await self._back_off(call, result, flight)
-            if pause is not None:
-                return pause
+            permit = await self._permits.ask(call, n)
+            if isinstance(permit, Wait):
+                return permit
+            ended = await self._once(call, n, permit)
+            if ended is not None:
+                return ended
+
+    async def _once(
+        self, asked: Call, n: int, permit: Permitted | Failure
+    ) -> Outcome | Wait | None:
+        """What attempt ``n`` came to; nothing where another has to follow."""
+        if isinstance(permit, Failure):
+            flight = Flight.begin(asked.work, n, self._port.now())
+            return self._outcomes.failed(asked, permit, flight)
+        call = permit.call
+        flight = Flight.begin(call.work, n, self._port.now())
+        flight.note |= permit.note
+        flight.told, flight.given = permit.told, permit.given
+        closed = await self._out_of_order(call, flight) or await self._aim(call, flight)
+        if closed is not None:
+            return closed
+        result = await self._reach(call, flight) or await self._attempt(call, flight)
+        if not isinstance(result, Failure):
+            return result
+        if self._is_final(call, result, flight):
+            return self._outcomes.failed(call, result, flight)
+        return await self._back_off(call, result, flight)
 
     def _is_final(self, call: Call, failure: Failure, flight: Flight) -> bool:
         """Whether no attempt follows. Attempts cut short by a crash do not count as tries."""
@@ -101,7 +118,7 @@ class Attempts:
             except Fatal as error:
                 return self._outcomes.failed(call, judge(error), flight)
             if isinstance(picked, Choice):
-                flight.choice, flight.note = picked, dict(picked.note)
+                flight.choice, flight.note = picked, flight.note | picked.note
                 return None
             if picked.seconds > SHORT_WAIT_SECONDS:
                 due = self._port.now() + timedelta(seconds=picked.seconds)
@@ -152,8 +169,7 @@ class Attempts:
             await asyncio.sleep(seconds)
 
     def _learn(self, flight: Flight, failure: Failure | None) -> None:
-        tool = flight.work.tool
-        target = flight.choice.target if flight.choice else tool.target if tool else ""
+        target = _target(flight)
         if not target:
             return
         if failure is None or failure.shows_target_works:
@@ -164,17 +180,30 @@ class Attempts:
             self._port.withdraw(target)
 
     async def _attempt(self, call: Call, flight: Flight) -> Outcome | Wait | Failure | None:
-        """None: its time was over before it could act, so it did not and never will."""
+        """None: its time was over, or it was stopped, before it could act. It never will."""
         self.flights[call.key] = flight
         try:
-            if call.work.effect is Effect.ONCE and not await self._effects.promise(call, flight):
-                return None
-            return await self._act(call, flight)
+            if await self._may_act(call, flight):
+                return await self._act(call, flight)
+            self._unused(flight)
+            return None
         finally:
             del self.flights[call.key]
             if call.key in self._shown:
                 self._shown.discard(call.key)
                 self._port.shown(self._claim, call.key)
+
+    async def _may_act(self, call: Call, flight: Flight) -> bool:
+        """Whether nothing came up since it was permitted; see Note [The last look]."""
+        if call.work.effect is Effect.ONCE:
+            return await self._effects.promise(call, flight)
+        return not self._permits.stopped(call)
+
+    def _unused(self, flight: Flight) -> None:
+        """Whoever is let through to a target and does not go says so."""
+        target = _target(flight)
+        if target:
+            self._port.withdraw(target)
 
     def _show(self, key: str, n: int, text: str) -> None:
         """Attempt ``n`` shows text, from whatever thread it runs in."""
@@ -272,3 +301,9 @@ class Attempts:
                 flight.announced = True
                 rows.append(self._outcomes.started(key, flight))
         return rows
+
+
+def _target(flight: Flight) -> str:
+    """What the attempt depends on, for the circuit breaker."""
+    tool = flight.work.tool
+    return flight.choice.target if flight.choice else tool.target if tool else ""

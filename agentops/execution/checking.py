@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from agentops.execution.execution import Execution
 from agentops.execution.port import (
+    Action,
     Ask,
     Child,
     Choice,
@@ -21,6 +22,7 @@ from agentops.execution.port import (
     Held,
     Numbers,
     Pause,
+    Permit,
     Suspended,
     Tried,
 )
@@ -64,6 +66,15 @@ class _Onlooker:
 
     def may_act(self) -> bool:
         return False
+
+    async def permit(self, action: Action) -> Permit:
+        self._refuse()
+
+    def is_stopped(self, claim: Claim, tool: str) -> bool:
+        return True
+
+    async def called_with(self, claim: Claim, key: str, n: int) -> codec.Encoded | None:
+        self._refuse()
 
     async def admit(self, target: str) -> float:
         return 0.0

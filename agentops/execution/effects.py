@@ -12,12 +12,13 @@ from datetime import datetime
 from agentops.execution.faults import fault
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import DEADLINE_GRACE_SECONDS, Call, Flight, Outcome, Outcomes
+from agentops.execution.permits import Permits
 from agentops.execution.port import Port, is_ours
 from agentops.execution.records import Claim, Entry
 from agentops.execution.replay import SETTLED, Replay
 from agentops.execution.threads import Threads, bounded
 from agentops.execution.waits import Wait
-from agentops.sdk import codec
+from agentops.sdk import codec, steps
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.memory import Store
 from agentops.sdk.retry import Failure
@@ -43,9 +44,11 @@ class Effects:
         numbers: Numbering,
         threads: Threads,
         outcomes: Outcomes,
+        permits: Permits,
     ) -> None:
         self._claim, self._port, self._replay = claim, port, replay
         self._numbers, self._threads, self._outcomes = numbers, threads, outcomes
+        self._permits = permits
 
     async def promise(self, call: Call, flight: Flight) -> bool:
         """Record durably that this attempt may act now; only then may it.
@@ -53,7 +56,9 @@ class Effects:
         # Note [The last look]
         Others take "it did not happen" for a fact once the deadline of an intent is over. So the
         attempt looks at its own time, its lease and its incarnation immediately before it acts,
-        and withdraws when they are not what the intent says.
+        and withdraws when they are not what the intent says. Between its permit and this moment
+        seconds may have passed, in which somebody stopped it: then it withdraws as well, and asks
+        again. Attempts that promise nothing look for a stop in the same way.
         """
         worker = self._port.worker
         fault("effect.before_intent", call.work.name)
@@ -63,6 +68,8 @@ class Effects:
         flight.announced = True
         fault("effect.after_intent", call.work.name)
         while time.monotonic() - flight.since < ACT_WITHIN_SECONDS:
+            if self._permits.stopped(call):
+                break
             if self._port.may_act() and self._port.worker == worker:
                 flight.acting = True
                 return True
@@ -90,6 +97,7 @@ class Effects:
         attempt could not act any more *before* the question: its worker was seen to exit, or its
         time was over. An answer from before proves nothing about what came after it.
         """
+        call = await self._as_begun(call, intent)
         message = f"{SETTLED}{call.key}:{intent.n}"
         late = self._replay.take_message(message)
         if late is not None:
@@ -107,6 +115,16 @@ class Effects:
             return Wait(call.key, "timer", deadline, message, "quarantine")
         await self._withdraw(call, intent.n)
         return None
+
+    async def _as_begun(self, call: Call, intent: Entry) -> Call:
+        """The call with the arguments it was begun with, where they are not the agent's own."""
+        if not (intent.meta or {}).get("given"):
+            return call
+        told = await self._port.called_with(self._claim, call.key, intent.n)
+        given = codec.revive(*told) if told is not None else None
+        if not isinstance(given, dict):
+            return call
+        return Call(call.key, steps.called_with(call.work, given), call.fingerprint)
 
     async def _withdraw(self, call: Call, n: int) -> None:
         self._replay.close(call.key, n)

@@ -48,14 +48,23 @@ class Flight:
     choice: Choice | None = None
     # Does the call on the server it was made for.
     ask: Ask | None = None
-    # What only this attempt knows: the model it asks, what that cost.
+    # What only this attempt knows: the model it asks, what that cost, who permitted it.
     note: Meta = field(default_factory=dict)
+    # What a model hears besides the result.
+    told: str = ""
+    # Whether it runs with arguments that were given to it: what lost it needs them to be settled.
+    given: bool = False
 
     @classmethod
     def begin(cls, work: Work, n: int, now: datetime) -> Flight:
         """Attempt ``n`` begins now."""
         deadline = now + timedelta(seconds=work.timeout + DEADLINE_GRACE_SECONDS)
         return cls(work, n, now, deadline, time.monotonic())
+
+    @property
+    def ending(self) -> Meta:
+        """What the row of its end says."""
+        return _facts(self) | ({"told": self.told} if self.told else {})
 
 
 @dataclass(slots=True)
@@ -81,13 +90,13 @@ class Outcomes:
             kind = type(error).__name__
             unstored = Failure(error.code, str(error), kind, False, Certainty.NOT_DONE)
             return self.failed(call, unstored, flight)
-        entry = self._outcome(call, "step.completed", encoded, _facts(flight), flight)
+        entry = self._outcome(call, "step.completed", encoded, flight.ending, flight)
         return Outcome(entry, codec.as_recorded(value, encoded))
 
     def failed(self, call: Call, failure: Failure, flight: Flight) -> Outcome:
         """The step failed for good."""
         record = error_record(failure.code, failure.message, failure.kind)
-        told = _facts(flight) | {"error": brief(failure.code, failure.message)}
+        told = flight.ending | {"error": brief(failure.code, failure.message)}
         return Outcome(
             self._outcome(call, "step.failed", codec.encode(record), told, flight), record
         )
@@ -151,10 +160,12 @@ class Outcomes:
 
     def intended(self, call: Call, flight: Flight, worker: int) -> Entry:
         """The attempt may act from now on."""
-        facts = meta(call.work, flight.n) | {
+        facts = flight.ending | {
             "deadline_at": flight.deadline_at.isoformat(),
             "worker": worker,
         }
+        if flight.given:
+            facts["given"] = True
         return Entry(
             call.key,
             Phase.INTENT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -91,10 +91,79 @@ Ask = Callable[[ToolContext], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """Attempt ``n`` of the step ``key``, which is about to begin."""
+
+    claim: Claim
+    key: str
+    n: int
+    work: Work
+
+    @property
+    def tool(self) -> str:
+        """The name of the tool that is called; nothing for other steps."""
+        return self.work.name if self.work.type == "tool" else ""
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """The arguments of a tool by name, as live values. Made anew at every look."""
+        return (self.work.named_arguments() or {}) if self.work.type == "tool" else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the journal about a step, under ``@<kind>/<key>`` and ``n``; written once."""
+
+    kind: str
+    n: int
+    meta: Meta
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The attempt may begin.
+
+    ``note`` is recorded with it. It runs with ``arguments``, where there are any, instead of its
+    own. ``told`` is what a model hears besides the result.
+    """
+
+    note: Meta = field(default_factory=dict)
+    arguments: Mapping[str, object] | None = None
+    told: str = ""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Somebody was asked. The step waits as ``kind`` for ``message`` or until ``due``."""
+
+    kind: str
+    message: str
+    detail: str
+    due: datetime | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The step must not happen: it fails for good, and ``message`` says why."""
+
+    code: str
+    message: str
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """An operator has to look at a tool before it may be called. ``detail`` says at which."""
+    """An operator has to do something before the attempt may begin; ``detail`` says what."""
 
     detail: str
+    events: tuple[Event, ...] = ()
+
+
+Permit = Passed | Asks | Refused | Held
+# What nobody had anything to say about.
+PASSED = Passed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +228,21 @@ class Port(Protocol):
 
     def memory(self, claim: Claim) -> Store:
         """What this run may remember and recall; opened and used in a thread."""
+
+    async def permit(self, action: Action) -> Permit:
+        """Whether an attempt may begin. Asked before every attempt of every step of work.
+
+        What was permitted once may be asked again, after a crash or before the next attempt.
+        """
+
+    def is_stopped(self, claim: Claim, tool: str) -> bool:
+        """Whether an attempt that was permitted must not act after all; see Note [The last look].
+
+        Also true while nobody knows. The attempt then asks for a permit again.
+        """
+
+    async def called_with(self, claim: Claim, key: str, n: int) -> Encoded | None:
+        """The arguments in the intent of attempt ``n``, if it had any."""
 
     async def admit(self, target: str) -> float:
         """0 when ``target`` may be called, else seconds to wait, because it failed again and again.

@@ -86,6 +86,8 @@ class Claim:
     queue: str = "default"
     conversation_id: int | None = None
     forked: bool = False
+    owner_id: int | None = None
+    team_id: int | None = None
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ class Replay:
         self._origin: dict[str, str] = {}
         self._loose: set[str] = set()
         self._aside: dict[str, Entry] = {}
+        self._notes: set[tuple[str, int]] = set()
         consumed: set[int] = set()
         for entry in history.entries:
             self._index(entry, consumed)
@@ -60,13 +61,19 @@ class Replay:
             self._count(entry)
         elif entry.phase is Phase.VOID:
             self._closed.add((entry.key, entry.n))
-        elif entry.kind == "run.progress":
-            self.progress_notes = max(self.progress_notes, entry.n)
-        elif entry.kind == REOPENED:
-            self._reopen((entry.meta or {}).get("again"))
+        else:
+            self._index_note(entry)
         arrival = (entry.meta or {}).get("inbox")
         if isinstance(arrival, int):
             consumed.add(arrival)
+
+    def _index_note(self, entry: Entry) -> None:
+        if entry.kind == "run.progress":
+            self.progress_notes = max(self.progress_notes, entry.n)
+        elif entry.kind == REOPENED:
+            self._reopen((entry.meta or {}).get("again"))
+        elif "/" in entry.key:
+            self._notes.add((entry.key, entry.n))
 
     def _reopen(self, again: object) -> None:
         """The run failed here and went on: the steps named are asked for under new keys.
@@ -135,6 +142,18 @@ class Replay:
     def failures(self, key: str) -> int:
         """How many attempts of the step are known to have failed."""
         return self._failures.get(key, 0)
+
+    def note(self, key: str, n: int) -> bool:
+        """Whether this line about a step is new; from now on it is not."""
+        known = (key, n) in self._notes
+        self._notes.add((key, n))
+        return not known
+
+    def told(self, entry: Entry) -> str:
+        """What a model hears besides this outcome, as it or the intent before it says."""
+        rows = [entry, *self._intents.get(entry.key, {}).values()]
+        said = ((row.meta or {}).get("told") for row in rows)
+        return next((str(text) for text in said if text), "")
 
     def begin(self, entry: Entry) -> None:
         """A wait or an effect was begun here."""

@@ -18,6 +18,7 @@ from agentops.execution.records import Entry, Message, Phase, error_from
 from agentops.execution.waits import Wait, Waits
 from agentops.sdk import codec
 from agentops.sdk.errors import Missing, Misuse
+from agentops.sdk.models import Noted
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
 from agentops.sdk.turns import Turn
@@ -285,11 +286,17 @@ class Stepping:
         step = asked.step
         if entry.kind in FAILED_KINDS or "error" in (entry.meta or {}):
             self._deliver_failure(asked, step, value)
-        elif isinstance(step, Work) and step.restore is not None:
-            asked.future.set_result(step.restore(value))
         else:
-            asked.future.set_result(value)
+            asked.future.set_result(self._returned(step, entry, value))
         self._x.arm()
+
+    def _returned(self, step: Step, entry: Entry, value: object) -> object:
+        """The outcome as the agent gets it: of the declared type, with what a model is to hear."""
+        if not isinstance(step, Work):
+            return value
+        value = value if step.restore is None else step.restore(value)
+        told = self._x.replay.told(entry) if step.noted else ""
+        return Noted(value, told) if told else value
 
     def _answer(self, key: str) -> None:
         """The step has its answer, or needs none any more: only its key is remembered."""

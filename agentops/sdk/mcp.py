@@ -115,6 +115,9 @@ class RemoteTool(Tool[..., object]):
             raise Misuse(f"{self.server.name}/{self.remote} takes its arguments by name.")
         return dict(kwargs)
 
+    def spread(self, named: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+        return (), dict(named)
+
 
 def mcp_server(
     name: str,

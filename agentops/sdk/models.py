@@ -94,11 +94,20 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool the model asked for, as a step."""
+    """A tool the model asked for, as a step. ``noted``: it may come back as Noted."""
 
     tool: Tool[..., object]
     arguments: dict[str, object]
     id: str | None
+    noted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a tool returned, and what the model has to hear besides."""
+
+    value: object
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +294,7 @@ def _calls(asked: Talk, uses: Sequence[ToolUse], after: str) -> list[ToolCall | 
         except ValueError as error:
             calls.append(f"The arguments do not fit. {error}")
             continue
-        calls.append(ToolCall(tool, arguments, f"{after}/{use.id or number}"))
+        calls.append(ToolCall(tool, arguments, f"{after}/{use.id or number}", noted=True))
     identities = [c.id for c in calls if isinstance(c, ToolCall)]
     if len(set(identities)) < len(identities):
         calls = [
@@ -320,8 +329,13 @@ def _results(
         failed = isinstance(value, BaseException)
         if failed and not isinstance(value, AgentopsError):
             raise _raised(value)
-        told.append(messages.result(use, str(value) if failed else as_text(value), failed=failed))
+        told.append(messages.result(use, str(value) if failed else _heard(value), failed=failed))
     return tuple(told)
+
+
+def _heard(value: object) -> str:
+    """A tool's result, after what people have to say of it."""
+    return f"{value.told}\n\n{as_text(value.value)}" if isinstance(value, Noted) else as_text(value)
 
 
 def as_text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
@@ -49,6 +49,10 @@ class Work:
     shown: Callable[[], dict[str, object]] | None = None
     # What the rows of an attempt say of its result besides, such as who answered and what it took.
     facts: Callable[[object], dict[str, object]] | None = None
+    # Whether who asks wants to hear what people say of the result: it comes as Noted then.
+    noted: bool = False
+    # For a call that is not of a tool of ours: what does it with other arguments.
+    again: Callable[[Mapping[str, object]], Callable[..., object]] | None = None
 
     def named_arguments(self) -> dict[str, object] | None:
         """What the journal shows as the input of this step, if it has any."""
@@ -132,6 +136,16 @@ def tool_call(
     )
 
 
+def called_with(work: Work, arguments: Mapping[str, object]) -> Work:
+    """The same call with other arguments, by name. Raises Misuse when it takes none."""
+    if work.tool is not None:
+        args, kwargs = work.tool.spread(arguments)
+        return replace(work, args=args, kwargs=kwargs)
+    if work.again is None:
+        raise Misuse(f"{work.name} takes no other arguments than those it was called with.")
+    return replace(work, fn=work.again(arguments), shown=lambda: dict(arguments))
+
+
 def by_name(tool: ServerTool, args: tuple[object, ...]) -> None:
     """Raises Misuse for arguments without a name, which a server cannot tell apart."""
     if args:
@@ -163,7 +177,8 @@ def of(part: ModelCall | ToolCall | ChildWait) -> Step:
         return AwaitChild(part.key, part.agent)
     if isinstance(part.tool, AgentTool):
         return spawn(part.tool.agent, part.arguments, title="", queue=None, id=part.id)
-    return tool_call(part.tool, (), part.arguments, part.id)
+    work = tool_call(part.tool, (), part.arguments, part.id)
+    return replace(work, noted=True) if part.noted else work
 
 
 def _nobody() -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -154,6 +155,12 @@ class Tool(Generic[P, R_co]):
         if self.takes_context:
             named.pop(next(iter(self.signature.parameters)))
         return named
+
+    def spread(self, named: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Arguments by name as the function takes them: what :meth:`bind` made of a call."""
+        head = {next(iter(self.signature.parameters)): None} if self.takes_context else {}
+        bound = inspect.BoundArguments(self.signature, OrderedDict(head | dict(named)))
+        return bound.args[len(head) :], bound.kwargs
 
 
 class Declare(Protocol):

@@ -92,16 +92,18 @@ class Claims:
             worked_ms=read_int(row[9]),
             crash_count=read_int(row[10]),
             cancelled=read_text(row[11]),
-            parent_id=None if row[12] is None else read_int(row[12]),
+            parent_id=_id(row[12]),
             parent_key=read_text(row[13]),
             queue=read_text(row[14]),
             input=await self._value(read_int(row[16]), row[17] or b""),
             steps=read_int(row[18]),
             retries=read_int(row[19]),
             progress=read_text(row[20]),
-            conversation_id=None if row[21] is None else read_int(row[21]),
+            conversation_id=_id(row[21]),
             paused=bool(read_text(row[22])),
             forked=read_bool(row[15]),
+            owner_id=_id(row[23]),
+            team_id=_id(row[24]),
         )
         return claim, epoch > 1 or signal_seq > 0 or read_bool(row[15])
 
@@ -128,6 +130,10 @@ class Claims:
             for row in await self._writer.query(statements.INBOX, ids):
                 histories[read_int(row[0])].inbox.append(_message(row))
         return [(_numbered(claim, histories[claim.id]), histories[claim.id]) for claim, _ in claims]
+
+
+def _id(value: Value) -> int | None:
+    return None if value is None else read_int(value)
 
 
 def _numbered(claim: Claim, history: History) -> Claim:

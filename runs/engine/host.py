@@ -29,6 +29,7 @@ from agentops.sdk.errors import UnknownAgent
 from runs.engine.breakers import Breakers
 from runs.engine.caps import Caps
 from runs.engine.claims import Claims, Unreadable
+from runs.engine.gates import Gates
 from runs.engine.hints import Hints
 from runs.engine.isolation import Processes
 from runs.engine.keeper import Keeper
@@ -69,6 +70,7 @@ class Host:
         self.meaning = Meaning(self.models)
         self.caps = Caps(options.queues, options.most_per_person)
         self.servers = Servers(self)
+        self.gates = Gates(self, options.gates)
         self.draining = False
         self.thread_id = 0
         self._drain_asked = threading.Event()

@@ -44,6 +44,7 @@ NOTICE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 LATE_AGAIN_SECONDS = 1.0
 BREAKER_SECONDS = 1.0
+GATE_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 LOOP_SLOW_SECONDS = 1.0
 ORPHAN_SECONDS = 3.0
@@ -155,6 +156,11 @@ class Keeper(threading.Thread):
         rows = self.query(statements.MESSAGES, run, after)
         return [Message(n, name, codec.Encoded(c, bytes(data))) for n, name, c, data in rows]
 
+    def called_with(self, run: int, key: str, n: int) -> codec.Encoded | None:
+        """The arguments in an intent, if it has any."""
+        rows = self.query(statements.CALLED_WITH, run, key, n)
+        return next((codec.Encoded(kind, bytes(data)) for kind, data in rows if data), None)
+
     def tell_late(self, claim: Claim, key: str, n: int, outcome: Entry) -> None:
         """Hand in the outcome of an intent of a run this worker lost."""
         told: dict[str, object] = {"attempt": n}
@@ -198,6 +204,7 @@ class Keeper(threading.Thread):
         # Before the first claim: a run must not fail for a route that nobody has read yet, nor
         # begin above a limit.
         self._share_breakers()
+        self._look_at_gates()
         agents = [agent.name for agent in catalog().agents()]
         self.query(statements.OFFER_AGAIN, list(o.queues), agents)
         if self._look_at_neighbours():
@@ -229,6 +236,7 @@ class Keeper(threading.Thread):
             self._tell_progress: PROGRESS_SECONDS,
             self._watch: LOOP_SLOW_SECONDS / 2,
             self._share_breakers: BREAKER_SECONDS,
+            self._look_at_gates: GATE_SECONDS,
         }
         due = dict.fromkeys(every, 0.0)
         while not self._stopped.is_set():
@@ -310,6 +318,9 @@ class Keeper(threading.Thread):
         self._host.models.share(self.query)
         if self._host.caps.share(self.query):
             self._host.ring()
+
+    def _look_at_gates(self) -> None:
+        self._host.gates.refresh(self.query)
 
     def _watch(self) -> None:
         """Notice a loop that does not turn, and threads that never came back."""

@@ -15,7 +15,8 @@ class Options:
     ``signal(run id, name, payload, sender)``, ``sweep()``, ``ended(conversation id)``,
     ``turns(run id, how many)``, ``past(run id)`` and ``summarised(run id, up to turn, text)`` reach
     the service side, which lies above the engine.
-    ``pins_first``: what a server first says of a tool is accepted without asking.
+    ``pins_first``: what a server first says of a tool is accepted without asking. ``gates``: where
+    the gates are that every attempt passes, in their order.
     """
 
     conninfo: str
@@ -32,6 +33,7 @@ class Options:
     max_payload_bytes: int
     most_per_person: int = 0
     pins_first: bool = True
+    gates: tuple[str, ...] = ()
     signal: Callable[[int, str, object, str], None]
     sweep: Callable[[], None]
     ended: Callable[[int], None]

@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from agentops.execution.port import Ask, Child, Choice, Held, Numbers, Pause, Tried
+from agentops.execution.port import (
+    Action,
+    Ask,
+    Child,
+    Choice,
+    Held,
+    Numbers,
+    Pause,
+    Permit,
+    Tried,
+)
 from agentops.execution.records import Claim, Entry
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
+from agentops.sdk.codec import Encoded
 from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
@@ -92,6 +103,15 @@ class WorkerPort:
 
     def memory(self, claim: Claim) -> Store:
         return RunMemory(claim, self._host.meaning)
+
+    async def permit(self, action: Action) -> Permit:
+        return await self._host.gates.permit(action)
+
+    def is_stopped(self, claim: Claim, tool: str) -> bool:
+        return self._host.gates.is_stopped(claim, tool)
+
+    async def called_with(self, claim: Claim, key: str, n: int) -> Encoded | None:
+        return await self._host.keeper.ask(lambda keeper: keeper.called_with(claim.id, key, n))
 
     async def admit(self, target: str) -> float:
         return await self._host.breakers.admit(target)

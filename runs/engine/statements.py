@@ -57,7 +57,7 @@ RETURNING r.id, r.public_id, r.epoch, r.agent, r.agent_version, r.created_at, r.
                ELSE coalesce(nullif(r.cancel_reason, ''), 'cancelled_by_operator') END,
           r.parent_id, r.parent_key, r.queue, r.forked_from_id IS NOT NULL,
           p.input_codec::int, p.input, r.steps, r.retries, r.progress, r.conversation_id,
-          r.pause_by
+          r.pause_by, r.owner_id::bigint, r.team_id::bigint
 """
 CLAIM = _statement(
     "claim",
@@ -360,6 +360,12 @@ SELECT id, epoch, signal_seq,
             ELSE coalesce(nullif(cancel_reason, ''), 'cancelled_by_operator') END,
        pause_by <> ''
   FROM run WHERE worker_id = $1 AND status = 'running'
+"""
+
+CALLED_WITH = """
+SELECT coalesce(b.codec, j.input_codec)::int, coalesce(b.data, j.input)
+  FROM journal j LEFT JOIN blob b ON j.input_codec = 2 AND b.digest = j.input
+ WHERE j.run_id = $1 AND j.key = $2 AND j.phase = 0 AND j.n = $3
 """
 
 MESSAGES = """
