@@ -9,6 +9,7 @@ from runs import figures
 from runs.models import Run, RunStatus, WaitingFor
 
 UNCERTAIN = "uncertain:"
+STOPPED = "stop:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ LOOKS: dict[str, Look] = {
     "retrying": Look("retrying", "rotate-cw", "amber", "blocks"),
     "paused_budget": Look("paused for budget", "wallet", "terracotta", "stripes"),
     "paused": Look("paused", "octagon-pause", "terracotta", "stripes"),
+    "stopped": Look("held by a stop", "octagon-pause", "terracotta", "stripes"),
     "uncertain": Look("uncertain outcome", "circle-help", "olive", "dots"),
     "stopping": Look("stopping", "square-x", "stone", "reverse"),
     "failed": Look("failed", "circle-x", "crimson", "crossed"),
@@ -73,8 +75,14 @@ def name_of(run: Run) -> str:
     if run.status != RunStatus.WAITING:
         return run.status
     if run.waiting_for == WaitingFor.OPERATOR:
-        return "uncertain" if run.waiting_detail.startswith(UNCERTAIN) else "paused"
+        return _parked(run.waiting_detail)
     return _WAITING[WaitingFor(run.waiting_for)]
+
+
+def _parked(detail: str) -> str:
+    if detail.startswith(UNCERTAIN):
+        return "uncertain"
+    return "stopped" if detail.startswith(STOPPED) else "paused"
 
 
 def look(run: Run, now: datetime) -> Look:

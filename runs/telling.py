@@ -135,6 +135,8 @@ def _operator(case: _Case) -> str:
             f"The server says something else of the tool {key} than what was agreed to. Nothing "
             "was called; it goes on when an operator has accepted or refused the new description."
         )
+    if kind == "stop":
+        return f"Stop {key} holds it. Nothing of it begins until that is lifted; it then goes on."
     if kind != "uncertain":
         return _PARKED.get(kind, f"It waits for an operator: {kind.replace('_', ' ')}.")
     step = case.timeline.by_key.get(key)

@@ -128,7 +128,7 @@ def _statuses() -> Iterator[Run]:
     yield _run(status=RunStatus.RUNNING, cancel_requested_at=NOW)
     for reason in WaitingFor.values:
         yield _run(status=RunStatus.WAITING, waiting_for=reason, waiting_detail="uncertain:pay#1")
-    for detail in ("code_changed", "crash_loop", "payload"):
+    for detail in ("code_changed", "crash_loop", "payload", "stop:stp_8fk2q0ab3m4n5p6q7r8s"):
         yield _run(status=RunStatus.WAITING, waiting_for="operator", waiting_detail=detail)
     for status, reason in (
         (RunStatus.SUCCEEDED, StopReason.COMPLETED),

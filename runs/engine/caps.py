@@ -31,6 +31,7 @@ from agentops.sdk.catalog import catalog
 from runs.engine import pgwire
 from runs.engine.pgwire import Value
 from runs.engine.statements import CLAIMABLE, CLAIMING, Statement
+from runs.engine.stopped import free
 from runs.models import HELD_UNTIL
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -49,7 +50,7 @@ _TURN = Statement(b"claim_turn", f"SELECT pg_advisory_xact_lock({TURN})".encode(
 CLAIM_CAPPED = Statement(
     b"claim_capped",
     f"""
-WITH RECURSIVE running AS MATERIALIZED (
+WITH RECURSIVE {CLAIMABLE}, running AS MATERIALIZED (
     SELECT agent, owner_id, count(*)::int AS n FROM run WHERE status = 'running' GROUP BY 1, 2
 ), agents AS MATERIALIZED (
     SELECT c.agent, c.most,
@@ -68,19 +69,19 @@ WITH RECURSIVE running AS MATERIALIZED (
 ), kept AS MATERIALIZED (
     SELECT h.id FROM agents a CROSS JOIN LATERAL (
         SELECT r.id FROM run r
-         WHERE {HELD} AND r.queue = $1::text AND r.agent = a.agent
+         WHERE {HELD} AND r.queue = $1::text AND r.agent = a.agent AND {free("r")}
            AND NOT EXISTS (SELECT 1 FROM people p WHERE p.owner_id = r.owner_id AND p.room <= 0)
          ORDER BY r.priority DESC, r.id LIMIT greatest(0, least(a.room, $2::int))
            FOR NO KEY UPDATE SKIP LOCKED) h
     UNION ALL
     SELECT h.id FROM owners o LEFT JOIN people p ON p.owner_id = o.owner_id CROSS JOIN LATERAL (
         SELECT r.id FROM run r
-         WHERE {HELD} AND r.queue = $1::text AND r.owner_id = o.owner_id
+         WHERE {HELD} AND r.queue = $1::text AND r.owner_id = o.owner_id AND {free("r")}
            AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.agent = r.agent)
          ORDER BY r.priority DESC, r.id
          LIMIT greatest(0, least(coalesce(p.room, $6::int), $2::int))
            FOR NO KEY UPDATE SKIP LOCKED) h
-), {CLAIMABLE}, candidates AS MATERIALIZED (
+), candidates AS MATERIALIZED (
     SELECT r.id, r.agent, r.owner_id, r.ready_at <> '{HELD_UNTIL.isoformat()}' AS is_new,
            a.most, a.room, coalesce(p.room, nullif($6::int, 0)) AS room_of_person,
            row_number() OVER (ORDER BY r.status DESC, r.priority DESC,

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from runs.engine.stopped import STOPS, free
+
 
 class Statement(NamedTuple):
     """A prepared statement: its name on the server and its text.
@@ -31,14 +33,15 @@ def _statement(name: str, sql: str) -> Statement:
 
 
 # $1 queue, $2 how many, $3 worker. Runs that are due go first: they were begun before.
-CLAIMABLE = """
-due AS MATERIALIZED (
+# See Note [Stops].
+CLAIMABLE = f"""
+{STOPS}, due AS MATERIALIZED (
     SELECT id FROM run
-     WHERE queue = $1::text AND status = 'waiting' AND ready_at <= now()
+     WHERE queue = $1::text AND status = 'waiting' AND ready_at <= now() AND {free("run")}
      ORDER BY ready_at LIMIT $2::int FOR NO KEY UPDATE SKIP LOCKED
 ), queued AS MATERIALIZED (
     SELECT id FROM run
-     WHERE queue = $1::text AND status = 'queued' AND ready_at <= now()
+     WHERE queue = $1::text AND status = 'queued' AND ready_at <= now() AND {free("run")}
      ORDER BY priority DESC, ready_at, id LIMIT $2::int FOR NO KEY UPDATE SKIP LOCKED
 )"""
 # What becomes of the ``chosen``, and what the worker has to know of them.
@@ -62,7 +65,7 @@ RETURNING r.id, r.public_id, r.epoch, r.agent, r.agent_version, r.created_at, r.
 CLAIM = _statement(
     "claim",
     f"""
-WITH {CLAIMABLE}, chosen AS (
+WITH RECURSIVE {CLAIMABLE}, chosen AS (
     SELECT id FROM due UNION ALL SELECT id FROM queued LIMIT $2::int
 ) {CLAIMING}
 """,
@@ -72,16 +75,17 @@ WITH {CLAIMABLE}, chosen AS (
 # by time; there may be much of it, so it is not looked at.
 NEXT_DUE = _statement(
     "next_due",
-    """
+    f"""
+WITH RECURSIVE {STOPS}
 SELECT extract(epoch FROM min(d.ready_at) - clock_timestamp())::float8
   FROM unnest($1::text[]) AS q(queue)
  CROSS JOIN LATERAL (
     (SELECT ready_at FROM run
       WHERE run.queue = q.queue AND status = 'waiting' AND ready_at IS NOT NULL
-      ORDER BY ready_at LIMIT 1)
+        AND {free("run")} ORDER BY ready_at LIMIT 1)
     UNION ALL
     (SELECT min(ready_at) FROM run WHERE run.queue = q.queue AND status = 'queued'
-        AND ready_at < '3000-01-01T00:00:00+00:00')
+        AND ready_at < '3000-01-01T00:00:00+00:00' AND {free("run")})
  ) AS d
 """,
 )

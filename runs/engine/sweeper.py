@@ -44,6 +44,8 @@ class Swept:
     cancelled: int = 0
     expired: int = 0
     told: int = 0
+    held: int = 0
+    freed: int = 0
     forgotten_runs: int = 0
     forgotten_blobs: int = 0
     forgotten_memories: int = 0
@@ -89,6 +91,7 @@ class _Sweep:
         self._leases()
         self._expiry()
         self._orphans()
+        self._stops(thorough=thorough)
         if thorough:
             self._untold()
             self._decided()
@@ -124,6 +127,17 @@ class _Sweep:
         ids = self._duty(store.orphans)
         if ids:
             self._cancel(ids, StopReason.CANCELLED_BY_USER)
+
+    def _stops(self, *, thorough: bool) -> None:
+        held = self._duty(store.hold_stopped)
+        if held is not None:
+            self._moved.add(held)
+            self._found.held = len(held.hints)
+        if thorough or self._duty(store.was_lifted_lately):
+            freed = self._duty(lambda cursor: store.free_unstopped(cursor, by="sweep"))
+            if freed is not None:
+                self._moved.add(freed)
+                self._found.freed = len(freed.hints)
 
     def _cancel(self, ids: list[int], reason: StopReason) -> None:
         ending = store.cancellation(reason, by="sweep")

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from agentops.accounts.access import Action, Actor, Forbidden, authorize, authorize_new
 from runs.drawing import RunDrawing
-from runs.engine.store import TOOL_CHANGED
+from runs.engine.store import STOPPED, TOOL_CHANGED
 from runs.models import RunStatus, WaitingFor
 
 
@@ -46,6 +46,8 @@ def _unblocking(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         refused = _refusal(drawn, actor, Action.OPERATE)
         href = "" if refused else reverse("tool-pins")
         return [Offer("Read what changed", href=href, style="primary", refused=refused)]
+    if run.waiting_detail.startswith(STOPPED):
+        return [Offer("Resume run", "p", refused="It goes on when the stop is lifted")]
     if run.waiting_for == WaitingFor.OPERATOR:
         paused = run.waiting_detail.startswith("paused:")
         refused = _refusal(drawn, actor, Action.CONTROL if paused else Action.OPERATE)

@@ -22,6 +22,7 @@ from runs.engine.store.locking import Held, RunIsGone, lock
 from runs.engine.store.overdue import due, expired, orphans, untold
 from runs.engine.store.parking import (
     TOOL_CHANGED,
+    IsStopped,
     NeedsOperator,
     NeedsSettlement,
     NothingToRetry,
@@ -52,9 +53,11 @@ from runs.engine.store.settling import (
 )
 from runs.engine.store.sql import Cursor
 from runs.engine.store.starting import NewRun, start
+from runs.engine.store.stopping import STOPPED, free_unstopped, hold_stopped, was_lifted_lately
 
 __all__ = [
     "GRACE_SECONDS",
+    "STOPPED",
     "TOOL_CHANGED",
     "Arrival",
     "Cursor",
@@ -62,6 +65,7 @@ __all__ = [
     "Held",
     "Hint",
     "InQuarantine",
+    "IsStopped",
     "Moved",
     "NeedsOperator",
     "NeedsSettlement",
@@ -92,6 +96,8 @@ __all__ = [
     "forget_runs",
     "forget_workers",
     "fork",
+    "free_unstopped",
+    "hold_stopped",
     "input_of",
     "lock",
     "mark_dead",
@@ -109,4 +115,5 @@ __all__ = [
     "untold",
     "wake_decided",
     "wake_for_tool",
+    "was_lifted_lately",
 ]

@@ -8,6 +8,7 @@ from agentops.sdk.errors import AgentopsError
 from runs.engine.store.ending import Hint, Moved
 from runs.engine.store.locking import Held, lock_one
 from runs.engine.store.sql import NEXT_SEQ, Cursor
+from runs.engine.store.stopping import STOPPED
 from runs.models import RunStatus, WaitingFor
 
 
@@ -39,6 +40,12 @@ class NothingToRetry(AgentopsError):
     """No attempt of this run waits for its next try."""
 
     code = "nothing_to_retry"
+
+
+class IsStopped(AgentopsError):
+    """A stop holds this run. Lift the stop; the run then goes on by itself."""
+
+    code = "is_stopped"
 
 
 class NeedsSettlement(AgentopsError):
@@ -113,7 +120,7 @@ def resume(cursor: Cursor, run_id: int, *, by: str, paused_only: bool = False) -
     """Let a paused or parked run go on, or take back a pause that is not in force yet.
 
     ``paused_only``: not one that is parked for a reason an operator has to look at. Raises
-    RunIsFinal, NotParked, NeedsOperator or NeedsSettlement.
+    RunIsFinal, NotParked, NeedsOperator, NeedsSettlement or IsStopped.
     """
     held = lock_one(cursor, run_id)
     if held.is_final:
@@ -136,6 +143,11 @@ def resume(cursor: Cursor, run_id: int, *, by: str, paused_only: bool = False) -
         raise NeedsSettlement(
             f"What {tool} is said to do changed. Accept the new description or refuse it; the run "
             "then goes on by itself."
+        )
+    if held.waiting_detail.startswith(STOPPED):
+        raise IsStopped(
+            f"Stop {held.waiting_detail.removeprefix(STOPPED)} holds this run. Lift the stop; the "
+            "run then goes on by itself."
         )
     hints = requeue(cursor, held, by=by, why=held.waiting_detail)
     return Moved(hints, {held.queue})
