@@ -16,6 +16,22 @@ def new_grant_id() -> str:
     return new_id("grt")
 
 
+class Grants(models.QuerySet["Grant"]):
+    """Grants, with names for what is asked of them."""
+
+    def live(self) -> Grants:
+        """Those that still cover something, as far as time and people go."""
+        return self.filter(revoked_at=None, expires_at__gt=Now())
+
+
+class Deputies(models.QuerySet["Deputy"]):
+    """Deputies, with names for what is asked of them."""
+
+    def in_force(self) -> Deputies:
+        """Those who stand in for somebody at this moment."""
+        return self.filter(ended_at=None, begins_at__lte=Now(), ends_at__gt=Now())
+
+
 class Grant(models.Model):
     """A standing permission to call a tool, within bounds, for a while.
 
@@ -58,6 +74,8 @@ class Grant(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
 
+    objects = Grants.as_manager()
+
     class Meta:
         db_table = "approval_grant"
         constraints = [
@@ -94,6 +112,8 @@ class Deputy(models.Model):
     ends_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
+
+    objects = Deputies.as_manager()
 
     class Meta:
         db_table = "approval_deputy"

@@ -2,9 +2,9 @@
 
 from runs.engine.store import Verdict
 from runs.labels import LONGEST_KEY, InvalidRequest, Labels
-from runs.services.changes import LONGEST_TITLE, announce, check_key
+from runs.services.changes import LONGEST_TITLE, announce, change, check_key
 from runs.services.forking import again, fork_run, replay_run
-from runs.services.sending import settle_late, signal_run
+from runs.services.sending import settle_late, signal_run, tell
 from runs.services.starting import (
     MOST_IN_A_BATCH,
     ExternalIdTaken,
@@ -16,7 +16,9 @@ from runs.services.starting import (
 )
 from runs.services.steering import (
     TurnTaken,
+    cancel,
     cancel_run,
+    ended,
     pause_run,
     reopen,
     resume_run,
@@ -39,8 +41,11 @@ __all__ = [
     "again",
     "announce",
     "begin",
+    "cancel",
     "cancel_run",
+    "change",
     "check_key",
+    "ended",
     "fork_run",
     "pause_run",
     "reopen",
@@ -53,4 +58,5 @@ __all__ = [
     "signal_run",
     "start_run",
     "start_runs",
+    "tell",
 ]

@@ -11,7 +11,7 @@ from runs.models import Run
 from runs.services.changes import check_key, encoded
 
 # Names the runtime uses in inboxes itself.
-_RESERVED = ("child:", "settled:", "void:")
+_RESERVED = ("child:", "settled:", "void:", "decided:")
 
 
 def signal_run(
@@ -40,6 +40,20 @@ def settle_late(*, run_id: int, name: str, told: object, sender: str) -> None:
     or gone meanwhile hears nothing any more.
     """
     _deliver(run_id, name, told, sender, name)
+
+
+def tell(cursor: store.Cursor, *, run_id: int, name: str, payload: object, sender: str) -> bool:
+    """Put a message of the runtime's own into a run's inbox, in the caller's transaction.
+
+    ``name`` begins with a reserved prefix, such as ``decided:``. The run is woken after the commit.
+    False: it is final or gone, and hears nothing any more.
+    """
+    arrival = store.signal(
+        cursor, run_id=run_id, name=name, payload=encoded(payload), sender=sender, dedup_key=None
+    )
+    if arrival is not None and arrival.ready:
+        bell.ring(queue=arrival.queue)
+    return arrival is not None
 
 
 def _deliver(

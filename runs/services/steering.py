@@ -21,11 +21,21 @@ def cancel_run(*, run: Run, actor: str, by_operator: bool, note: str = "") -> Ru
 
     What no worker holds ends at once; a running one ends as soon as its worker hears of it.
     """
+    with change() as cursor:
+        announce(cancel(cursor, run_id=run.pk, actor=actor, by_operator=by_operator, note=note))
+    return ended(run)
+
+
+def cancel(
+    cursor: store.Cursor, *, run_id: int, actor: str, by_operator: bool, note: str = ""
+) -> store.Moved:
+    """The same in the caller's transaction; what it returns is to be announced.
+
+    After the commit, :func:`ended` gives the conversation of the run its next turn.
+    """
     reason = StopReason.CANCELLED_BY_OPERATOR if by_operator else StopReason.CANCELLED_BY_USER
     ending = store.cancellation(reason, by=actor, note=note[:LONGEST_TITLE])
-    with change() as cursor:
-        announce(store.cancel(cursor, [run.pk], ending))
-    return _ended(run)
+    return store.cancel(cursor, [run_id], ending)
 
 
 def pause_run(*, run: Run, actor: str) -> Run:
@@ -95,10 +105,10 @@ def settle_step(
     said = store.Settlement(key, Verdict(verdict), actor, encoded(result), reference, attempt)
     with change() as cursor:
         announce(store.settle(cursor, run.pk, said, grace_seconds=store.GRACE_SECONDS))
-    return _ended(run)
+    return ended(run)
 
 
-def _ended(run: Run) -> Run:
+def ended(run: Run) -> Run:
     """The run as it is now; if that is final, the next message of its conversation has its turn."""
     run = reread(run)
     if run.is_final and run.conversation_id is not None:

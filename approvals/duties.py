@@ -1,0 +1,75 @@
+"""What time and the ends of runs do to requests. Every sweep calls this; nobody else has to.
+
+Each duty is a condition on rows: whoever comes late, twice or at the same moment as a person finds
+what is left to do, and nothing is decided twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from approvals import deciding, moves
+from approvals.models import OPEN, Kind, OnExpiry, Request, State
+from approvals.moves import SWEEP
+from runs.models import Run
+
+# Of each duty, per sweep: a sweep is short, and the next one comes in seconds.
+MOST = 200
+log = structlog.get_logger(__name__)
+
+
+def sweep() -> None:
+    """Do every duty once. The caller's transaction, if there is one, holds it all."""
+    for rows, duty in (
+        (_abandoned(), _cancel),
+        (_overdue(), _expire),
+        (_unused(), _lapse),
+    ):
+        _each(rows, duty)
+
+
+def _each(rows: QuerySet[Request], duty: Callable[[Request], None]) -> None:
+    """Do the duty for each row that nobody else has in hand."""
+    with transaction.atomic():
+        chosen = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
+        for request in chosen.order_by("pk")[:MOST]:
+            duty(request)
+            log.info("request.swept", request=request.public_id, state=request.state)
+
+
+def _abandoned() -> QuerySet[Request]:
+    """Open ones whose run has ended or is gone."""
+    live = Run.objects.filter(pk=OuterRef("run_id"), finished_at=None)
+    return Request.objects.filter(~Exists(live), state__in=OPEN)
+
+
+def _overdue() -> QuerySet[Request]:
+    """Those nobody decided in time, where the rule does not say to go on waiting."""
+    closes = Q(kind=Kind.QUESTION) | Q(on_expiry__in=[OnExpiry.DENY, OnExpiry.APPROVE])
+    rows = Request.objects.exclude(kind=Kind.ATTENTION)
+    return rows.filter(closes, state=State.PENDING, decide_by__lte=Now())
+
+
+def _unused() -> QuerySet[Request]:
+    """Approvals that did not begin in time."""
+    return Request.objects.filter(state=State.APPROVED, execute_by__lte=Now())
+
+
+def _cancel(request: Request) -> None:
+    moves.move(request, State.CANCELLED, SWEEP, tells=False)
+
+
+def _expire(request: Request) -> None:
+    if request.kind == Kind.APPROVAL and request.on_expiry == OnExpiry.APPROVE:
+        deciding.approve_unasked(request, SWEEP, why="nobody decided in time; its risk is low")
+    else:
+        moves.move(request, State.EXPIRED, SWEEP)
+
+
+def _lapse(request: Request) -> None:
+    moves.move(request, State.LAPSED, SWEEP)

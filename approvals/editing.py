@@ -1,0 +1,115 @@
+"""Somebody changes what an agent wants to do before it may: the next revision of its action.
+
+Only arguments change. Tool, agent, run and whom it is for stay what they were, and so do the names
+and the kinds of the arguments; where the tool is known here, it says what it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import cast
+
+import rfc8785
+
+from agentops.accounts.access import Actor
+from agentops.sdk import codec
+from agentops.sdk.catalog import catalog
+from agentops.sdk.errors import AgentopsError, UnknownAgent
+from agentops.sdk.tools import Tool
+from approvals import moves
+from approvals.models import Request, Revision
+from approvals.moves import By
+
+MOST_BYTES = 64 * 1024
+
+
+class InvalidEdit(AgentopsError):
+    """The tool cannot be called like this. Change the arguments that are named, or reject it."""
+
+    code = "invalid_edit"
+
+
+class NothingEdited(InvalidEdit):
+    """These are the arguments it has already. Approve them without sending arguments."""
+
+
+def edit(
+    request: Request, revision: Revision, arguments: Mapping[str, object], actor: Actor
+) -> Revision:
+    """The next revision of a locked request, with these arguments. Raises InvalidEdit."""
+    before = read(revision)
+    checked = _checked(request, cast("dict[str, object]", before["arguments"]), arguments)
+    number = revision.number + 1
+    envelope = _frozen({**before, "revision": number, "arguments": checked})
+    if checked == before["arguments"]:
+        raise NothingEdited
+    made = Revision.objects.create(
+        request=request, number=number, envelope=envelope, digest=_sha(envelope),
+        action=_sha(_frozen({"tool": before["tool"], "arguments": checked})), made_by=actor.user,
+    )  # fmt: skip
+    by = By.actor(actor)
+    changed = sorted(name for name in checked if checked[name] != before["arguments"][name])  # type: ignore[index]
+    detail = {"revision": number, "changed": changed}
+    moves.record(request, "approval.edited", by, digest=_sha(envelope), detail=detail)
+    return made
+
+
+def read(revision: Revision) -> dict[str, object]:
+    """The envelope of a revision, from the very bytes that were asked about."""
+    return cast("dict[str, object]", json.loads(bytes(revision.envelope)))
+
+
+def _checked(
+    request: Request, before: Mapping[str, object], wanted: Mapping[str, object]
+) -> dict[str, object]:
+    names = sorted(set(before) ^ set(wanted))
+    if names:
+        raise InvalidEdit(f"arguments/{names[0]}: the same names as before are wanted, no other.")
+    for name, value in wanted.items():
+        if _kind(value) != _kind(before[name]) and before[name] is not None:
+            said = f"arguments/{name}: this was {_kind(before[name])} and has to stay one."
+            raise InvalidEdit(said)
+    tool = _tool(request)
+    return dict(wanted) if tool is None else _taken(tool, dict(wanted))
+
+
+def _taken(tool: Tool[..., object], wanted: dict[str, object]) -> dict[str, object]:
+    """The arguments as the tool takes them, in plain JSON."""
+    try:
+        taken = tool.arguments(wanted)
+    except ValueError as error:
+        raise InvalidEdit(f"arguments: {error}") from None
+    return cast("dict[str, object]", codec.decode(*codec.encode(taken, noted=False)))
+
+
+def _tool(request: Request) -> Tool[..., object] | None:
+    """The tool, where the catalog of this process knows it."""
+    try:
+        offered = catalog().agent(request.agent).tools
+    except UnknownAgent:
+        return None
+    return next((tool for tool in offered if tool.name == request.name), None)
+
+
+def _kind(value: object) -> str:
+    """What JSON calls it; whole and broken numbers are of one kind."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "nothing")
+
+
+def _frozen(value: Mapping[str, object]) -> bytes:
+    try:
+        frozen = rfc8785.dumps(dict(value))  # type: ignore[arg-type]  # it refuses what is no JSON
+    except rfc8785.CanonicalizationError as error:
+        raise InvalidEdit(f"arguments: {error}") from None
+    if len(frozen) > MOST_BYTES:
+        raise InvalidEdit(f"arguments: {len(frozen):,} bytes; at most {MOST_BYTES:,}.")
+    return frozen
+
+
+def _sha(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
