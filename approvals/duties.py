@@ -37,9 +37,20 @@ def _each(rows: QuerySet[Request], duty: Callable[[Request], None]) -> None:
     """Do the duty for each row that nobody else has in hand."""
     with transaction.atomic():
         chosen = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
-        for request in chosen.order_by("pk")[:MOST]:
+        # In the order of runs, which is the order in which all others lock them.
+        for request in chosen.order_by("run_id", "pk")[:MOST]:
+            _one(request, duty)
+
+
+def _one(request: Request, duty: Callable[[Request], None]) -> None:
+    """One that cannot be moved does not hold up the others."""
+    try:
+        with transaction.atomic():
             duty(request)
-            log.info("request.swept", request=request.public_id, state=request.state)
+    except Exception:
+        log.exception("request.stuck", request=request.public_id)
+    else:
+        log.info("request.swept", request=request.public_id, state=request.state)
 
 
 def _abandoned() -> QuerySet[Request]:
