@@ -83,6 +83,10 @@ class Notice(models.Model):
         constraints = [
             models.UniqueConstraint("request", "person", "event", "step", name="notice_once"),
         ]
+        indexes = [
+            # What quiet hours hold back.
+            models.Index("due_at", name="notice_held", condition=models.Q(due_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} to {self.person_id}"

@@ -165,6 +165,10 @@ class Request(models.Model):
             models.Index(
                 "next_step_at", name="request_escalating", condition=Q(next_step_at__isnull=False)
             ),
+            # What the sweep gives a chain.
+            models.Index(
+                "id", name="request_unchained", condition=Q(state="pending", chain__isnull=True)
+            ),
             models.Index(F("created_at").desc(), F("id").desc(), name="request_newest"),
             models.Index("name", F("created_at").desc(), name="request_by_name"),
         ]

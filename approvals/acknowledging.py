@@ -1,0 +1,91 @@
+"""People say that they look after a request: it is theirs, and nobody else is told.
+
+Whoever takes a request up stops its notices, not its time: what is to be decided by a moment
+still is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+
+from agentops.accounts.access import Actor, authorize_person
+from agentops.sdk.errors import AgentopsError
+from approvals import receivers
+from approvals.models import Record, Request, State
+
+log = structlog.get_logger(__name__)
+
+
+class NotForYou(AgentopsError):
+    """Only somebody who could decide this may take it up."""
+
+    code = "permission_denied"
+
+
+class NothingWaits(AgentopsError):
+    """It no longer waits for anybody. Read the page again."""
+
+    code = "conflict"
+
+
+def acknowledge(*, request: Request, actor: Actor, now: datetime) -> Request:
+    """Take it up: nobody else is told from now on. Repeating it, or after another, takes it over.
+
+    Raises PersonRequired, NotForYou or NothingWaits.
+    """
+    authorize_person(actor)
+    with transaction.atomic():
+        held = _pending(request)
+        why_not = receivers.barred(held, actor.user)
+        if why_not:
+            raise NotForYou(why_not)
+        _update(held, actor, "approval.acknowledged", acknowledged_by=actor.user,
+                acknowledged_at=now, next_step_at=None)  # fmt: skip
+    return held
+
+
+def give_back(*, request: Request, actor: Actor, now: datetime) -> Request:
+    """Not theirs any more: escalation goes on at once with the next step.
+
+    Whoever took it up may, and whoever could decide it. Raises as :func:`acknowledge` does.
+    """
+    authorize_person(actor)
+    with transaction.atomic():
+        held = _pending(request)
+        why_not = receivers.barred(held, actor.user)
+        if why_not and held.acknowledged_by_id != actor.user.pk:
+            raise NotForYou(why_not)
+        _update(held, actor, "approval.given_back", acknowledged_by=None, acknowledged_at=None,
+                next_step_at=now)  # fmt: skip
+    return held
+
+
+def hurry(*, request: Request, actor: Actor, now: datetime) -> Request:
+    """Escalate now: the next step of its chain is due. Raises PersonRequired or NothingWaits."""
+    authorize_person(actor)
+    with transaction.atomic():
+        held = _pending(request)
+        _update(held, actor, "approval.hurried", acknowledged_by=None, acknowledged_at=None,
+                next_step_at=now)  # fmt: skip
+    return held
+
+
+def _pending(request: Request) -> Request:
+    rows = Request.objects.select_for_update(of=("self",), no_key=True)
+    held = rows.get(pk=request.pk)
+    if held.state != State.PENDING:
+        raise NothingWaits
+    return held
+
+
+def _update(held: Request, actor: Actor, event: str, **fields: object) -> None:
+    Request.objects.filter(pk=held.pk, state=State.PENDING).update(**fields)
+    Record.objects.create(
+        request=held, run_public_id=held.run_public_id, event=event, by=actor.name,
+        person=actor.user,
+    )  # fmt: skip
+    held.refresh_from_db()
+    log.info(event, request=held.public_id, by=actor.name)
