@@ -305,7 +305,7 @@ AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=
 # What an MCP server first says of a tool: “accept” it, or “ask” an operator.
 AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
 # What every sweep does besides its own duties, each in its own transaction.
-AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep"]
+AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep", "approvals.escalation.sweep"]
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # What every attempt of a step has to pass, asked in this order.
 AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=[])

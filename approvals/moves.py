@@ -16,8 +16,10 @@ from types import MappingProxyType
 
 from django.db import connection
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from agentops.accounts.access import Actor
+from approvals import notices
 from approvals.models import Kind, Record, Request, State
 from runs import services
 
@@ -39,6 +41,8 @@ _EVENTS = {
     (Kind.APPROVAL, State.EXPIRED): "approval.decided",
     (Kind.APPROVAL, State.CONSUMED): "approval.executed",
 }
+# What the person hears of for whom the run is: somebody, or time, has said no.
+_OWNERS_HEAR_OF = frozenset({State.REJECTED, State.EXPIRED, State.REVOKED})
 
 
 class NotAsExpected(Exception):
@@ -111,6 +115,8 @@ def move(
     what = event or _EVENTS.get((Kind(request.kind), to), f"{request.kind}.{to}")
     record(request, what, by, digest=digest, detail={"from": was, "to": to, **detail})
     request.refresh_from_db()
+    if to in _OWNERS_HEAR_OF:
+        notices.decided(request, now=timezone.now(), but=by.person_id)
     if tells:
         tell(request, by)
 

@@ -98,7 +98,8 @@ def work(*, seconds: float, until: Callable[[], bool] = lambda: False) -> int:
 
 
 _CLAIM = f"""
-    UPDATE outbox_mail SET claimed_until = now() + make_interval(secs => %s), attempts = attempts + 1
+    UPDATE outbox_mail
+    SET claimed_until = now() + make_interval(secs => %s), attempts = attempts + 1
     WHERE id = (
         SELECT id FROM outbox_mail WHERE {_DUE}
         ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from agentops.accounts.models import User
 from agentops.accounts.roles import Role
-from approvals import chains, escalation, notices
+from approvals import chains, escalation, moves, notices
 from approvals.models import (
     Chain,
     ChainVersion,
@@ -264,10 +264,15 @@ def test_one_request_that_cannot_go_on_stops_no_other(asked: Request) -> None:
 
 def test_a_sweep_that_dies_has_done_nothing_and_the_next_does_it(asked: Request) -> None:
     chain(DECIDERS)
-    with pytest.raises(KeyboardInterrupt), transaction.atomic():
-        escalation.begin(now=START)
-        escalation.advance(now=START)
-        raise KeyboardInterrupt
+
+    def dies() -> None:
+        with transaction.atomic():
+            escalation.begin(now=START)
+            escalation.advance(now=START)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dies()
     assert not Notice.objects.exists()
     assert not OutboxMail.objects.exists()
     passes(0)
@@ -330,3 +335,18 @@ def test_questions_go_to_whom_the_run_is_for_and_attention_to_operators(owner: U
 
 def test_the_usual_chain_never_ends_a_request(asked: Request) -> None:
     assert not any(telling.then for telling in chains.plan(chains.USUAL))
+
+
+def test_whose_run_it_is_hears_once_that_it_was_rejected(asked: Request, owner: User) -> None:
+    User.objects.filter(pk=owner.pk).update(email="olga@example.org")
+    asked.refresh_from_db()
+    with transaction.atomic():
+        moves.move(moves.locked(asked.pk), State.REJECTED, moves.By("ada"))
+    mail = OutboxMail.objects.get(person=owner)
+    assert "rejected" in mail.subject
+
+
+def test_who_said_no_to_their_own_is_told_nothing(asked: Request, owner: User) -> None:
+    with transaction.atomic():
+        moves.move(moves.locked(asked.pk), State.REJECTED, moves.By("olga", owner.pk))
+    assert not OutboxMail.objects.exists()
