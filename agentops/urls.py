@@ -21,6 +21,7 @@ from agentops.views import (
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
     path("", include("runs.urls")),
+    path("", include("approvals.urls")),
     path("find/", finding.find, name="find"),
     path("sign-in/", account.SignIn.as_view(), name="login"),
     # Under the names by which allauth sends people there.

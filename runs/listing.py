@@ -313,11 +313,6 @@ def recent_with(runs: QuerySet[Run], words: list[str], most: int) -> list[Run]:
     return list(found.order_by("-created_at", "-id")[:most])
 
 
-def at_work(runs: QuerySet[Run]) -> int:
-    """How many runs a worker holds."""
-    return runs.filter(status=RunStatus.RUNNING).count()
-
-
 def newer_than(runs: QuerySet[Run], run_id: int) -> int:
     """How many runs came after ``run_id``, counted up to a hundred."""
     return runs.filter(pk__gt=run_id).order_by()[:100].count()

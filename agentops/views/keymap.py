@@ -62,8 +62,9 @@ SECTIONS = (
         Key("Esc", "Close what is on top, leave a field"),
     )),
     Section("Go to", (
-        Key("g o", "Overview"), Key("g r", "Runs"), Key("g v", "Conversations"),
-        Key("g m", "Memory"), Key("g a", "Agents"), Key("g s", "Settings"), Key("g y", "System"),
+        Key("g o", "Overview"), Key("g i", "Inbox"), Key("g r", "Runs"),
+        Key("g v", "Conversations"), Key("g m", "Memory"), Key("g a", "Agents"), Key("g s", "Settings"),
+        Key("g y", "System"),
     )),
     Section("Lists", (
         Key("j", "Next row"),

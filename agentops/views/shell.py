@@ -21,8 +21,8 @@ from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
 from agentops.views import keymap
 from agentops.views.people.places import settings_places
-from runs import listing
-from runs.models import Run
+from approvals import inbox
+from runs.models import Run, RunStatus
 from runs.release import build
 from runs.zones import zone
 
@@ -106,7 +106,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "rail": rail,
         "near": [item for item in rail if item in near],
         "far": [item for item in rail if item not in near],
-        "running": cache(lambda: _running(request)),
+        "waiting_for_me": cache(lambda: _tallies(request)["inbox"]),
+        "running": cache(lambda: _tallies(request)["running"]),
         "settings_places": cache(lambda: settings_places(request)),
         "factor_missing": cache(lambda: _lacks_a_factor(request)),
     }
@@ -117,11 +118,16 @@ def _lacks_a_factor(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and factors.is_missing(request.user)
 
 
-def _running(request: HttpRequest) -> int:
-    """How many runs are at work, for the rail; pages that know it already say so themselves."""
+def _tallies(request: HttpRequest) -> dict[str, int]:
+    """How many requests wait for somebody and how many runs are at work, for the rail."""
     if not isinstance(request.user, User):
-        return 0
-    return listing.at_work(visible_to(actor_of(request), Run.objects.all()))
+        return {"inbox": 0, "running": 0}
+    known: dict[str, int] | None = getattr(request, "tallies", None)
+    if known is None:
+        actor = actor_of(request)
+        known = inbox.rail(actor, visible_to(actor, Run.objects.filter(status=RunStatus.RUNNING)))
+        request.tallies = known  # type: ignore[attr-defined]
+    return known
 
 
 def places(request: HttpRequest) -> list[RailItem]:

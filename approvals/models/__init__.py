@@ -1,5 +1,6 @@
 """What people are asked, what they said, and the rules that make an agent ask."""
 
+from approvals.models.desk import Snooze
 from approvals.models.escalation import Chain, ChainVersion, Notice, Preference, Rota
 from approvals.models.grant import Deputy, Grant
 from approvals.models.policy import Effect, Mode, PolicyVersion
@@ -34,6 +35,7 @@ __all__ = [
     "Revision",
     "Risk",
     "Rota",
+    "Snooze",
     "State",
     "Verdict",
     "Vote",

@@ -1,0 +1,274 @@
+"""A request as people see it, drawn from the bytes that will run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.utils import timezone
+
+from approvals.models import Kind, Record, Request, Revision, Risk, State
+from runs import figures
+from runs.statuses import Look
+
+# What is longer has to be opened before it can be approved.
+LONGEST, MOST_LINES = 600, 12
+SOON = timedelta(minutes=60)
+
+_LOOKS = {
+    State.PENDING: Look("waits for a person", "hand", "purple", "hatch"),
+    State.APPROVED: Look("approved", "circle-check", "green", "solid"),
+    State.CONSUMED: Look("approved, let through", "circle-check", "green", "solid"),
+    State.REJECTED: Look("denied", "circle-x", "crimson", "solid"),
+    State.LAPSED: Look("approved, not begun in time", "clock", "stone", "empty"),
+    State.REVOKED: Look("approval taken back", "circle-slash", "stone", "empty"),
+    State.SUPERSEDED: Look("changed, asked anew", "rotate-cw", "stone", "empty"),
+    State.ANSWERED: Look("answered", "circle-check", "green", "solid"),
+    State.DECLINED: Look("declined", "circle-slash", "stone", "empty"),
+    State.RESOLVED: Look("resolved", "circle-check", "green", "solid"),
+    State.EXPIRED: Look("expired", "clock", "stone", "empty"),
+    State.CANCELLED: Look("cancelled with its run", "circle-slash", "stone", "empty"),
+}
+_ICONS = {Kind.APPROVAL: "hand", Kind.QUESTION: "message-circle-question"}
+_REASONS = {
+    "uncertain": "circle-help", "credential": "plug", "budget": "wallet",
+    "crash_loop": "triangle-alert", "loop": "rotate-cw",
+}  # fmt: skip
+_RISK_FAMILIES = {Risk.HIGH: "crimson", Risk.MEDIUM: "amber", Risk.LOW: "grey"}
+_VERBS = {Kind.APPROVAL: "Approve: ", Kind.QUESTION: "Answer: ", Kind.ATTENTION: ""}
+
+
+def look(request: Request) -> Look:
+    """How to show where a request stands."""
+    return _LOOKS[State(request.state)]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A request as a row of the list."""
+
+    request: Request
+    now: datetime
+    matches: bool = True
+
+    @property
+    def look(self) -> Look:
+        return look(self.request)
+
+    @property
+    def is_pending(self) -> bool:
+        return self.request.state == State.PENDING
+
+    @property
+    def icon(self) -> str:
+        return icon(self.request)
+
+    @property
+    def family(self) -> str:
+        """The colour of its risk, or of its kind where risk is no word for it."""
+        return family(self.request)
+
+    @property
+    def word(self) -> str:
+        """What stands at its edge: how much there is to lose, or what kind of thing it is."""
+        return word(self.request)
+
+    @property
+    def left(self) -> str:
+        """How long there is to decide, once it is less than an hour."""
+        due = self.request.decide_by
+        if due is None or not self.is_pending or due - self.now >= SOON:
+            return ""
+        minutes = max(0, round((due - self.now).total_seconds() / 60))
+        return f"{minutes} min left" if minutes else "due now"
+
+
+def icon(request: Request) -> str:
+    """The icon of what is wanted."""
+    return _ICONS.get(Kind(request.kind)) or _REASONS.get(request.name, "octagon-pause")
+
+
+def family(request: Request) -> str:
+    """The family of colours of a request."""
+    if request.kind == Kind.APPROVAL:
+        return _RISK_FAMILIES[Risk(request.risk)]
+    return "purple" if request.kind == Kind.QUESTION else "olive"
+
+
+def word(request: Request) -> str:
+    """Its risk in a word; of what is no risk, its kind."""
+    if request.kind == Kind.APPROVAL:
+        return request.risk
+    return "asks" if request.kind == Kind.QUESTION else "stuck"
+
+
+# -- what will happen ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One argument of an action, as it will be handed over.
+
+    ``cut``: what is shown is only its beginning; whoever decides opens it first.
+    """
+
+    name: str
+    kind: str
+    text: str
+    size: int
+    cut: bool = False
+    was: str | None = None
+    # The address on which it is whole.
+    opens: str = ""
+
+    @property
+    def hidden(self) -> int:
+        """How many characters are not shown."""
+        return self.size - len(self.text)
+
+    @property
+    def is_long(self) -> bool:
+        return "\n" in self.text or len(self.text) > 80
+
+
+def parts(
+    arguments: Mapping[str, Any],
+    opened: Collection[str] = (),
+    before: Mapping[str, Any] | None = None,
+) -> list[Part]:
+    """Arguments one by one; those in ``opened`` whole, whatever their length."""
+    return [_part(name, value, opened, before) for name, value in arguments.items()]
+
+
+def _part(name: str, value: Any, opened: Collection[str], before: Mapping[str, Any] | None) -> Part:
+    text, was = _text(value), None
+    if before is not None and (name not in before or before[name] != value):
+        was = _text(before[name]) if name in before else ""
+    shown = text if name in opened else _beginning(text)
+    opens = urlencode({"open": sorted({*opened, name})}, doseq=True)
+    return Part(name, _kind(value), shown, len(text), len(shown) < len(text), was, opens)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something to know of an action, in a few words."""
+
+    text: str
+    warns: bool = False
+
+
+def _beginning(text: str) -> str:
+    """As much of a text as is shown unasked, by characters and by lines."""
+    return "\n".join(text[:LONGEST].split("\n")[:MOST_LINES])
+
+
+def _text(value: Any) -> str:
+    """A value as it is read; a text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _kind(value: Any) -> str:
+    """The type of a value in words, with its size where that tells something."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "yes or no"
+        case int() | float():
+            return "number"
+        case str():
+            return f"text, {figures.plural(len(value), 'character')}"
+        case list():
+            return f"list of {len(value)}"
+    return f"record of {len(value)}" if isinstance(value, dict) else type(value).__name__
+
+
+class Shown:
+    """One request on its page."""
+
+    def __init__(
+        self, request: Request, revision: Revision | None, opened: Iterable[str] = ()
+    ) -> None:
+        self.request, self.revision = request, revision
+        self.opened = frozenset(opened)
+        self.now = timezone.localtime()
+
+    @cached_property
+    def envelope(self) -> dict[str, Any]:
+        """What was frozen, read from its bytes; nothing else is shown of the action."""
+        if self.revision is None:
+            return {}
+        read = json.loads(bytes(self.revision.envelope))
+        return read if isinstance(read, dict) else {}
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        arguments = self.envelope.get("arguments")
+        return parts(arguments if isinstance(arguments, dict) else {}, self.opened)
+
+    @property
+    def unopened(self) -> list[str]:
+        """The parts somebody has to open before they can approve."""
+        return [part.name for part in self.parts if part.cut]
+
+    @property
+    def digest(self) -> str:
+        return bytes(self.revision.digest).hex() if self.revision else ""
+
+    @property
+    def agent_version(self) -> str:
+        return str(self.envelope.get("agent_version", ""))
+
+    @property
+    def rule_title(self) -> str:
+        """The rule that asks, as it was then."""
+        return str(self.request.rule.get("title") or self.request.rule.get("id") or "")
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        return list(_facts(self.envelope))
+
+    @property
+    def heading(self) -> str:
+        return _VERBS[Kind(self.request.kind)] + self.request.title
+
+    @property
+    def look(self) -> Look:
+        return look(self.request)
+
+    @property
+    def icon(self) -> str:
+        return icon(self.request)
+
+    @property
+    def family(self) -> str:
+        return family(self.request)
+
+    @property
+    def word(self) -> str:
+        return word(self.request)
+
+    @property
+    def is_pending(self) -> bool:
+        return self.request.state == State.PENDING
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """What happened to it so far, first things first."""
+        return list(self.request.records.order_by("id")[:100])
+
+
+def _facts(envelope: Mapping[str, Any]) -> Iterator[Fact]:
+    """What there is to know of an action besides its arguments."""
+    if envelope.get("principal"):
+        yield Fact(f"as {envelope['principal']}")
+    effect = envelope.get("effect")
+    if effect == "read":
+        yield Fact("changes nothing")
+    elif effect:
+        yield Fact("may be repeated" if effect == "idempotent" else "not reversible", warns=True)
