@@ -127,9 +127,12 @@ def _actor(request: HttpRequest | Request) -> Actor:
 
 
 def _teams_of(user: User) -> frozenset[int]:
-    return frozenset(user.teams.values_list("pk", flat=True))
+    known: list[int] | None = getattr(user, "known_teams", None)
+    return frozenset(user.teams.values_list("pk", flat=True) if known is None else known)
 
 
 def _actions(user: User) -> frozenset[Action]:
-    roles = set(Role) if user.is_superuser else set(map(Role, user.roles))
+    known: list[str] | None = getattr(user, "known_groups", None)
+    named = user.roles if known is None else [role for role in Role if role in known]
+    roles = set(Role) if user.is_superuser else set(named)
     return frozenset(action for role in roles for action in ALLOWS[role])

@@ -17,7 +17,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from agentops.accounts.models import User
+from agentops.accounts.models import User, with_rights
 from agentops.accounts.roles import Role
 
 KINDS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -54,6 +54,11 @@ class People(ModelBackend):
     def user_can_authenticate(self, user: Any) -> bool:
         """Whether this is an active person."""
         return super().user_can_authenticate(user) and not user.is_service
+
+    def get_user(self, user_id: int) -> User | None:
+        """Who a session belongs to, with their roles and teams as they are now."""
+        user = with_rights(User.objects.filter(pk=user_id)).first()
+        return user if user and self.user_can_authenticate(user) else None
 
 
 class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]

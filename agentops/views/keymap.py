@@ -63,7 +63,8 @@ SECTIONS = (
     )),
     Section("Go to", (
         Key("g o", "Overview"), Key("g i", "Inbox"), Key("g r", "Runs"),
-        Key("g v", "Conversations"), Key("g m", "Memory"), Key("g a", "Agents"), Key("g s", "Settings"),
+        Key("g v", "Conversations"), Key("g m", "Memory"), Key("g a", "Agents"),
+        Key("g s", "Settings"),
         Key("g y", "System"),
     )),
     Section("Lists", (
@@ -83,6 +84,15 @@ SECTIONS = (
         Key("n", "New run"),
         Key("<", "Page before"),
         Key(">", "Next page"),
+    )),
+    Section("Inbox", (
+        Key("a", "Approve: goes to the button, or opens what asks once more"),
+        Key("d", "Deny, with a reason for the agent"),
+        Key("e", "Edit the arguments, then approve", again=True),
+        Key("b", "Answer a question; of an action, ask back", again=True),
+        Key("h", "Snooze"), Key("m", "I am looking at it", again=True),
+        Key("w", "Evidence: the steps before it"), Key("z", "Open the next part that is cut"),
+        Key("r", "Open its run"),
     )),
     Section("Run", (
         Key("t", "Timeline"), Key("c", "Conversation"), Key("l", "Journal"), Key("e", "Related"),

@@ -17,7 +17,7 @@ from approvals import inbox
 from approvals.inbox import TABS, Wanted
 from approvals.models import Kind, Request, Revision, Risk
 from approvals.showing import Row, Shown
-from runs.views.signing import signed_in
+from runs.views.signing import signed_in, the_run
 
 _KNOWN = {*Wanted.names(), "after"}
 
@@ -57,6 +57,7 @@ def listed(request: HttpRequest) -> dict[str, Any]:
         "unknown": [name for name in request.GET if name not in _KNOWN],
         "elsewhere": tallies["team"] if not wanted.tab else 0,
         "painted": int(now.timestamp() * 1000),
+        "waiting_for_me": tallies[""],
     }  # fmt: skip
 
 
@@ -94,7 +95,8 @@ def the_request(actor: Actor, public_id: str) -> tuple[Request, Revision | None]
 @signed_in
 def of_run(request: HttpRequest, public_id: str) -> HttpResponse:
     """Go to the one open request of a run, or to the list of them."""
-    found = inbox.of_run(actor_of(request), public_id.replace("\0", ""))
+    run = the_run(request, public_id)
+    found = inbox.of_run(actor_of(request), run.public_id)
     if len(found) == 1:
         return redirect("inbox-item", found[0].public_id)
     return redirect(f"{reverse('inbox')}?{Wanted(tab='team', run=public_id).query}")
