@@ -23,7 +23,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Now
 
-from agentops.accounts.access import Action, Actor, visible_to
+from agentops.accounts.access import Action, Actor
+from approvals import queries
 from approvals.models import Kind, Request, Risk, Snooze, State, Vote
 from runs.models import Run
 
@@ -117,8 +118,8 @@ def _matches(word: str) -> Q:
 
 
 def requests_of(viewer: Actor) -> QuerySet[Request]:
-    """The requests ``viewer`` may see: those of their own runs and of their teams'."""
-    return visible_to(viewer, Request.objects.all())
+    """The requests ``viewer`` may see: of runs they see, and those they are asked about."""
+    return queries.visible(viewer)
 
 
 def for_me(viewer: Actor) -> Q:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    Exists,
+    F,
+    Func,
+    JSONField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+)
 
 from agentops.accounts.access import Action, Actor, NotFound, visible_to
-from agentops.accounts.models import Team
+from agentops.accounts.actors import roles_of
+from agentops.accounts.models import Membership
 from approvals.models import Deputy, Kind, Request, Revision
 
 _PUBLIC_ID = re.compile(r"req_[0-9a-z]{20}")
@@ -49,22 +60,29 @@ def _through_a_token(viewer: Actor, mine: QuerySet[Request]) -> QuerySet[Request
 def _asked(viewer: Actor) -> Q:
     """Of actions: those that ask for a team of theirs, or for a role where the run is no team's.
 
-    With that, what those see for whom they stand in.
+    With that, what those see for whom they stand in. All in the one query of the list.
     """
     me = viewer.user
     asked = Q(team__isnull=True, factors=[])
-    for role in me.roles:
+    for role in roles_of(me):
         asked |= Q(team__isnull=True, factors__contains=[{"role": role}])
-    for name in me.teams.values_list("name", flat=True):
-        asked |= Q(factors__contains=[{"team": name}])
-    for row in Deputy.objects.in_force().filter(deputy=me).select_related("person"):
-        asked |= _in_place_of(row)
-    return Q(kind=Kind.APPROVAL) & asked
+    asked |= Q(Exists(Membership.objects.filter(_asks_for(F("team__name")), user=me)))
+    return Q(kind=Kind.APPROVAL) & (asked | Q(Exists(_in_place_of_others(viewer))))
 
 
-def _in_place_of(row: Deputy) -> Q:
-    theirs = Team.objects.filter(members=row.person)
-    seen = Q(team__in=theirs)
-    for name in theirs.values_list("name", flat=True):
-        seen |= Q(factors__contains=[{"team": name}])
-    return seen & Q(name__in=row.tools) if row.tools else seen
+def _in_place_of_others(viewer: Actor) -> QuerySet[Deputy]:
+    """Those for whom they stand in who see the request, or are asked as a team."""
+    theirs = "person__memberships__team"
+    seen = Q(**{theirs: OuterRef("team")}) | Q(_asks_for(F(f"{theirs}__name")))
+    named = Func(OuterRef("name"), F("tools"), template="(%(expressions)s))",
+                 arg_joiner=" = ANY(", output_field=BooleanField())  # fmt: skip
+    mine = Deputy.objects.in_force().filter(deputy=viewer.user)
+    return mine.filter(Q(tools=[]) | Q(named), seen)
+
+
+def _asks_for(team: F) -> Func:
+    """Whether the request wants somebody of the team called so."""
+    named = Func(Value("team"), team, function="jsonb_build_object", output_field=JSONField())
+    factor = Func(named, function="jsonb_build_array", output_field=JSONField())
+    return Func(OuterRef("factors"), factor, template="(%(expressions)s)", arg_joiner=" @> ",
+                output_field=BooleanField())  # fmt: skip

@@ -131,8 +131,13 @@ def _teams_of(user: User) -> frozenset[int]:
     return frozenset(user.teams.values_list("pk", flat=True) if known is None else known)
 
 
-def _actions(user: User) -> frozenset[Action]:
+def roles_of(user: User) -> frozenset[Role]:
+    """The roles of somebody; a superuser has every one."""
+    if user.is_superuser:
+        return frozenset(Role)
     known: list[str] | None = getattr(user, "known_groups", None)
-    named = user.roles if known is None else [role for role in Role if role in known]
-    roles = set(Role) if user.is_superuser else set(named)
-    return frozenset(action for role in roles for action in ALLOWS[role])
+    return frozenset(user.roles if known is None else [role for role in Role if role in known])
+
+
+def _actions(user: User) -> frozenset[Action]:
+    return frozenset(action for role in roles_of(user) for action in ALLOWS[role])
