@@ -161,6 +161,7 @@ class Plant:
         self.workers = [stays] if stays else []
         self._staying = stays
         self.execute("TRUNCATE run, run_payload, journal, inbox, blob, ledger CASCADE")
+        self.execute("DELETE FROM stop")
         self.execute("DELETE FROM worker WHERE pid <> %s", stays.pid if stays else 0)
         for left in self.world.folder.iterdir():
             left.unlink()
