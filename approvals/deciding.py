@@ -149,9 +149,9 @@ def _check(
 
 def _count(about: Matter, word: _Word, standing: Standing, *, is_edit: bool) -> None:
     """Let the word have its effect. Where several must agree, who edits is no independent one."""
-    alone = quorum.total(about.request.factors) == 1
-    if is_edit and not alone:
+    if is_edit and eligibility.bars_editors(about.request):
         return
+    alone = quorum.total(about.request.factors) == 1
     _vote(about, word, standing)
     if word.verdict == Verdict.REJECT:
         _reject(about, word)

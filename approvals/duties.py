@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals import deciding, moves
+from approvals import deciding, moves, questions
 from approvals.models import OPEN, Kind, OnExpiry, Request, State
 from approvals.moves import SWEEP
 from runs.models import Run
@@ -78,6 +78,8 @@ def _cancel(request: Request) -> None:
 def _expire(request: Request) -> None:
     if request.kind == Kind.APPROVAL and request.on_expiry == OnExpiry.APPROVE:
         deciding.approve_unasked(request, SWEEP, why="nobody decided in time; its risk is low")
+    elif request.kind == Kind.QUESTION:
+        questions.by_default(request, SWEEP)
     else:
         moves.move(request, State.EXPIRED, SWEEP)
 

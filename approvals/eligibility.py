@@ -29,7 +29,6 @@ PERSONS_ONLY = "Only somebody who signed in decides; no token and no service doe
 OWN = "The run is for you. Somebody else has to decide."
 STARTED = "You started the run. Somebody else has to decide."
 EDITED = "You edited what is asked about. Somebody else has to decide."
-RULE_OF_THEIRS = "You wrote the rule that asks. Somebody else has to decide."
 SEATED = "You have voted already, or whom you stand in for has."
 
 
@@ -103,6 +102,16 @@ def standings(people: Sequence[int], about: Case) -> dict[int, Standing]:
     return found
 
 
+def bars_editors(request: Request) -> bool:
+    """Whether who edits what is asked about is no voice on it: where several have to agree.
+
+    Where one person decides, their edit is what they approve.
+    """
+    said = request.rule.get("separation")
+    strict = not isinstance(said, dict) or bool(said.get("editor", True))
+    return strict and quorum.total(request.factors) > 1
+
+
 def taken(votes: Iterable[Vote]) -> set[int]:
     """Whose word is given already: voters, and those they stood in for."""
     rows = list(votes)
@@ -168,12 +177,8 @@ def _barred(person: Person, about: Case) -> str:
         return OWN
     if said.get("starter", True) and person.username in about.starters:
         return STARTED
-    strict = bool(said.get("editor", False))
     edited = about.revision is not None and about.revision.made_by_id == person.pk
-    if edited and (strict or quorum.total(request.factors) > 1):
-        return EDITED
-    wrote = request.policy is not None and request.policy.made_by_id == person.pk
-    return RULE_OF_THEIRS if strict and wrote else ""
+    return EDITED if edited and bars_editors(request) else ""
 
 
 def _in_place_of_another(person: Person, about: Case) -> Standing | None:

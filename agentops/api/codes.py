@@ -74,6 +74,17 @@ CODES: dict[str, Code] = {
         409, retryable=True, suggestions=("Send it with on_conflict enqueue or interrupt.",)
     ),
     "queue_full": Code(429, retryable=True, retry_after_seconds=5),
+    # Requests to people.
+    "already_decided": Code(409, suggestions=("GET /api/v1/approvals/{id} says who did.",)),
+    "request_changed": Code(
+        409, suggestions=("GET /api/v1/approvals/{id} again; send what you read there.",)
+    ),
+    "too_late": Code(409),
+    "already_voted": Code(409, suggestions=("POST …/withdraw takes your word back.",)),
+    "may_not_decide": Code(403),
+    "tampered": Code(409, suggestions=("Tell your operator. Reject it, or stop the run.",)),
+    "invalid_edit": Code(422, suggestions=("Correct the arguments, or reject with a comment.",)),
+    "invalid_answer": Code(422, suggestions=("Correct the field at meta.path.",)),
     # Memory.
     "memory_changed": Code(
         409, suggestions=("GET the entry again and send its present revision.",)

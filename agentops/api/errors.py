@@ -19,6 +19,7 @@ from rest_framework.views import set_rollback
 from agentops.api.codes import CODES
 from agentops.api.repeating import Answered
 from agentops.sdk.errors import AgentopsError, InvalidInput, UnknownAgent
+from agentops.sdk.forms import InvalidAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +116,7 @@ def _problem(error: Exception) -> Problem:
 def _from_domain(error: AgentopsError) -> Problem:
     code = error.code if error.code in CODES else "internal_error"
     problem = Problem(code, error.message)
-    if isinstance(error, InvalidInput):
+    if isinstance(error, (InvalidInput, InvalidAnswer)):
         problem.meta = {"path": error.path, "reason": error.reason}
     if isinstance(error, UnknownAgent):
         problem.suggestions = [f"Did you mean “{name}”?" for name in error.suggestions]

@@ -33,6 +33,8 @@ class Record(models.Model):
         db_table = "approval_record"
         indexes = [
             models.Index("request", "id", name="record_of_request"),
+            # What a run asked, for its page; uses of a grant by a step.
+            models.Index("run_public_id", "id", name="record_of_run"),
             models.Index("event", models.F("at").desc(), name="record_by_event"),
         ]
 

@@ -13,7 +13,7 @@ from agentops.accounts.actors import Actor
 from agentops.accounts.models import Delegation, Membership, User
 from agentops.accounts.roles import Role, Scope
 from approvals import deciding, eligibility, quorum
-from approvals.models import Deputy, PolicyVersion, Request, State, Verdict
+from approvals.models import Deputy, Request, State, Verdict
 from approvals.refusals import AlreadyVoted, MayNotDecide
 from tests.approvals import making
 from tests.people import person
@@ -100,14 +100,21 @@ def test_t8_who_edited_is_no_independent_voice_where_several_must_agree(owner: U
     assert why_not(ada, asked) == eligibility.EDITED
 
 
-def test_t8_a_strict_rule_bars_its_own_author_and_every_editor(owner: User) -> None:
-    ada, bo = making.approver("ada"), making.approver("bo")
-    version = PolicyVersion.objects.create(number=1, rules=[], made_by=ada)
-    strict = {"separation": {"editor": True}}
-    asked = making.approval(making.waiting_run(owner), rule=strict, policy=version)
-    assert why_not(ada, asked) == eligibility.RULE_OF_THEIRS
-    making.revision(asked, {**making.REFUND, "amount": "1.00"}, made_by=bo)
-    assert why_not(bo, asked) == eligibility.EDITED
+def test_an_editor_counts_where_the_rule_lets_them(owner: User) -> None:
+    ada, two = making.approver("ada"), [{"role": "approver", "count": 2}]
+    loose = {"separation": {"editor": False}}
+    asked = making.approval(making.waiting_run(owner), factors=two, rule=loose)
+    assert approves(asked, ada, arguments={**making.REFUND, "amount": "1.00"}).missing == [1]
+    assert asked.votes.get().revision.number == 2
+
+
+def test_the_only_one_who_decides_may_take_back_their_edit_and_approve_it_again(
+    owner: User, ada: User
+) -> None:
+    asked = making.approval(making.waiting_run(owner), undo_seconds=20)
+    approves(asked, ada, arguments={**making.REFUND, "amount": "1.00"})
+    deciding.withdraw(request=asked, actor=Actor(ada))
+    assert approves(asked, ada).is_settled
 
 
 @pytest.mark.parametrize("loose", [{"owner": False}, {"owner": False, "starter": False}])
