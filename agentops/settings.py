@@ -306,6 +306,8 @@ AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=
 AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
 # What every sweep does besides its own duties, each in its own transaction.
 AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep", "approvals.escalation.sweep"]
+# What holds for tools that change something while no policy was ever saved: allow, ask or deny.
+AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # What every attempt of a step has to pass, asked in this order.
 AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=["runs.engine.stops.StopGate"])

@@ -11,6 +11,7 @@ from approvals.expressions import Expression, Unusable
 
 MOST_RULES: Final = 200
 MOST_NAMES: Final = 100
+USUAL_EXECUTE_MINUTES: Final = 15
 EFFECTS: Final = ("read", "idempotent", "transactional", "once")
 ROLES: Final = ("approver", "operator", "administrator")
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Spec:
     factors: tuple[Who, ...] = (Who(role="approver"),)
     decide_minutes: int | None = None
     on_expiry: str = "deny"
-    execute_minutes: int = 15
+    execute_minutes: int = USUAL_EXECUTE_MINUTES
     undo_seconds: int = 0
     chain: str = ""
     separation: Separation = field(default_factory=Separation)

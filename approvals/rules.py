@@ -7,7 +7,8 @@ edit rows; what cannot be read then counts as the stricter of what it may have m
 All enforced rules of all layers that speak of a call are heard: deny comes before always-ask, that
 before a standing grant, that before ask, and ask before allow. The order of rules only tells which
 one is named. So nothing that is added to a policy, except an allow, can make it weaker. Where
-several ask, one request is made that satisfies them all.
+several ask, one request is made that satisfies them all. A layer without a word on a call says what
+it says of all such calls, whatever another layer allows: a team can only be stricter.
 """
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ class _Said:
         return 2 * _STRICTNESS[self.effect] + (self.effect == ASK and self.spec.always)
 
 
-UNMATCHED = Spec(id="", title="No rule speaks of it", effect=ASK)
+_UNMATCHED = {
+    effect: Spec(id="", title="No rule speaks of it", effect=effect) for effect in (ASK, DENY)
+}
 DECLARED = Spec(id="", title="The tool always asks", effect=ASK, always=True)
 
 
@@ -148,34 +151,24 @@ def recall(raw: object, *, unmatched: str = ASK, version: int | None = None) -> 
 def decide(policies: Sequence[Policy], facts: Facts) -> Ruling:
     """What all policies come to for this call; see Note [Precedence]. Without any: ask."""
     document = facts.document()
-    heard, watched = _heard(policies, facts, document)
+    heard, watched = [], []
+    for policy in policies or [Policy()]:
+        spoken = [said for rule in policy.rules if (said := _ask(rule, facts, document, policy))]
+        watched += [_watched(said) for said in spoken if said.spec.mode == "watch"]
+        enforced = [said for said in spoken if said.spec.mode != "watch"]
+        heard += enforced or _unmatched(policy, facts)
     if facts.declared == "always":
         heard.append(_Said(ASK, DECLARED, None))
     if not heard:
-        return replace(_unmatched(policies, facts), watched=watched)
+        return Ruling(ALLOW, watched=tuple(watched))
     worst = max(said.rank for said in heard)
     first = next(said for said in heard if said.rank == worst)
     spec = _together(first, heard) if first.effect == ASK else first.spec
-    return Ruling(first.effect, spec, first.version, spec.always, first.fault, watched)
+    return Ruling(first.effect, spec, first.version, spec.always, first.fault, tuple(watched))
 
 
-def _heard(
-    policies: Iterable[Policy], facts: Facts, document: Document
-) -> tuple[list[_Said], tuple[Watched, ...]]:
-    heard, watched = [], []
-    for policy in policies:
-        for rule in policy.rules:
-            said = _ask(rule, facts, document, policy.version)
-            if said is None:
-                continue
-            if rule.spec.mode == "watch":
-                watched.append(_watched(said))
-            else:
-                heard.append(said)
-    return heard, tuple(watched)
-
-
-def _ask(rule: Rule, facts: Facts, document: Document, version: int | None) -> _Said | None:
+def _ask(rule: Rule, facts: Facts, document: Document, policy: Policy) -> _Said | None:
+    version = policy.version
     if rule.fault:
         return _Said(rule.unclear(), rule.spec, version, rule.fault)
     if not rule.speaks_of(facts):
@@ -191,17 +184,13 @@ def _watched(said: _Said) -> Watched:
     return Watched(said.spec.id, said.spec.title, said.effect, said.version, said.fault)
 
 
-def _unmatched(policies: Sequence[Policy], facts: Facts) -> Ruling:
-    """What holds where no rule speaks: reading is free, the rest is what the strictest layer says.
+def _unmatched(policy: Policy, facts: Facts) -> list[_Said]:
+    """What a layer says where none of its rules speaks: nothing of reading, nor where it allows.
 
-    A tool that declares ``approval="never"`` is allowed by that, and only by that.
+    A tool that declares ``approval="never"`` is free of this too, and of this only.
     """
-    if facts.effect == "read" or facts.declared == "never":
-        return Ruling(ALLOW)
-    effects = [policy.unmatched for policy in policies] or [ASK]
-    effect = max(effects, key=_STRICTNESS.__getitem__)
-    version = next((p.version for p in policies if p.unmatched == effect), None)
-    return Ruling(effect, None if effect == ALLOW else replace(UNMATCHED, effect=effect), version)
+    free = facts.effect == "read" or facts.declared == "never" or policy.unmatched == ALLOW
+    return [] if free else [_Said(policy.unmatched, _UNMATCHED[policy.unmatched], policy.version)]
 
 
 def _together(first: _Said, heard: Iterable[_Said]) -> Spec:

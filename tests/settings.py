@@ -19,3 +19,5 @@ STORAGES = {
 }
 # Nothing is collected for tests; static files come straight from their sources.
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True
+# Tests are about other things; those of policies say what they want.
+AGENTOPS_UNRULED = "allow"

@@ -64,6 +64,7 @@ def _what_matters() -> Iterable[Path]:
     for app in ("agentops", "runs", "approvals", "credentials"):
         yield from sorted((PROJECT / app).rglob("migrations/*.py"))
     yield PROJECT / "agentops/management/commands/bootstrap.py"
+    yield PROJECT / "approvals/samples.py"
     yield from sorted(path for path in (PROJECT / "static").rglob("*") if path.is_file())
 
 

@@ -41,7 +41,7 @@ DROP FUNCTION approval_request_moves();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("approvals", "0002_timers"), ("approvals", "0002_snooze")]
+    dependencies = [("approvals", "0003_snooze")]
 
     operations = [
         migrations.AddIndex(

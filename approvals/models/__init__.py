@@ -3,7 +3,7 @@
 from approvals.models.desk import Snooze
 from approvals.models.escalation import Chain, ChainVersion, Notice, Preference, Rota
 from approvals.models.grant import Deputy, Grant
-from approvals.models.policy import Effect, Mode, PolicyVersion
+from approvals.models.policy import Effect, Mode, PolicyProposal, PolicyVersion
 from approvals.models.record import Record
 from approvals.models.request import (
     OPEN,
@@ -28,6 +28,7 @@ __all__ = [
     "Mode",
     "Notice",
     "OnExpiry",
+    "PolicyProposal",
     "PolicyVersion",
     "Preference",
     "Record",

@@ -57,6 +57,9 @@ def test_a_team_can_only_be_stricter() -> None:
     everybody, team = policy({"effect": "deny"}), policy({"effect": "allow"}, version=2)
     assert rules.decide([everybody, team], facts()).effect == "deny"
     assert rules.decide([team, everybody], facts()).effect == "deny"
+    silent = policy(unmatched="ask")
+    assert rules.decide([silent, team], facts()).effect == "ask"
+    assert rules.decide([silent, policy(unmatched="allow")], facts()).effect == "ask"
 
 
 def test_the_first_of_equals_names_itself_with_its_version() -> None:

@@ -17,12 +17,14 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from agentops.accounts.models import User
 from agentops.launcher.home import Home, write_private
+from approvals import policies, samples
 
 # Any number that nobody else uses: two releases at once migrate one after the other.
 _LOCK = 0x6167656E
 # No letters that look alike: it is read from a terminal and typed.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 SWEEP_SECONDS = 5
+SAMPLES = "agentops.agents."
 
 
 class Command(BaseCommand):
@@ -39,6 +41,7 @@ class Command(BaseCommand):
         with _one_at_a_time():
             call_command("migrate", interactive=False, verbosity=0)
             register_sweep()
+            first_policy()
             if not options["no_operator"]:
                 first_operator(Home(settings.AGENTOPS_DATA), name=str(options["operator"]))
         call_command("collectstatic", interactive=False, verbosity=0)
@@ -58,6 +61,12 @@ def register_sweep() -> None:
             "description": "Finds what a lost bell left behind.",
         },
     )
+
+
+def first_policy() -> None:
+    """Rules for the sample agents, where they are served and nobody wrote any rules."""
+    if any(name.startswith(SAMPLES) for name in settings.AGENTOPS_AGENTS):
+        policies.plant(raw=samples.RULES, note=samples.NOTE)
 
 
 def first_operator(home: Home, *, name: str) -> None:
