@@ -24,8 +24,8 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Now
 
 from agentops.accounts.access import Action, Actor
-from approvals import queries
-from approvals.models import Kind, Request, Risk, Snooze, State, Vote
+from approvals import eligibility, queries
+from approvals.models import Kind, Request, Revision, Risk, Snooze, State, Vote
 from runs.models import Run
 
 PAGE_SIZE = 50
@@ -130,17 +130,20 @@ def for_me(viewer: Actor) -> Q:
     me = viewer.user.pk
     kinds = Q()
     if Action.DECIDE in viewer.allowed:
-        # An edit voids the votes before it.
-        edited = F("revision__number")
-        votes = Vote.objects.filter(request=OuterRef("pk"), voter=me)
-        voted = votes.exclude(revision__request__revisions__number__gt=edited)
         own = Q(owner=me) & ~Q(rule__contains={"separation": {"owner": False}})
-        kinds |= Q(kind=Kind.APPROVAL) & ~own & ~Q(Exists(voted))
+        kinds |= Q(kind=Kind.APPROVAL) & ~own & ~Q(_voted(me))
     answers = Q(kind=Kind.QUESTION)
     kinds |= answers if Action.RESPOND in viewer.allowed else answers & Q(owner=me)
     if Action.OPERATE in viewer.allowed:
         kinds |= Q(kind=Kind.ATTENTION)
     return Q(state=State.PENDING) & kinds
+
+
+def _voted(person: int) -> Exists:
+    """Whether they have given their word; an edit voids the words before it."""
+    votes = Vote.objects.filter(request=OuterRef("pk"), voter=person)
+    later = F("revision__number")
+    return Exists(votes.exclude(revision__request__revisions__number__gt=later))
 
 
 def _snoozed(viewer: Actor) -> Q:
@@ -261,9 +264,21 @@ def with_alike(found: QuerySet[Request], viewer: Actor) -> QuerySet[Request]:
         created_at__gte=Now() - timedelta(days=30), decided_by__isnull=False,
     ).exclude(pk=OuterRef("pk"))  # fmt: skip
     good = alike.filter(state__in=[State.APPROVED, State.CONSUMED, State.LAPSED])
-    return found.annotate(alike=_number(alike), alike_good=_number(good))
+    return found.annotate(
+        alike=_number(alike), alike_good=_number(good), has_voted=_voted(viewer.user.pk)
+    )
 
 
 def _number(rows: QuerySet[Request]) -> Coalesce:
     counted = rows.order_by().values("kind").annotate(number=Count("pk")).values("number")
     return Coalesce(Subquery(counted), Value(0))
+
+
+def why_not(viewer: Actor, request: Request, revision: Revision | None) -> str:
+    """Why ``viewer`` may not decide this action, in a sentence for them; empty: they may."""
+    if viewer.scopes is not None or viewer.service is not None:
+        return eligibility.PERSONS_ONLY
+    if getattr(request, "has_voted", False):
+        return eligibility.SEATED
+    about = eligibility.case(request, revision)
+    return eligibility.standings([viewer.user.pk], about)[viewer.user.pk].why_not

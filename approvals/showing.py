@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils import timezone
 
+from approvals import quorum, revealing
 from approvals.models import Kind, Record, Request, Revision, Risk, State
 from runs import figures
 from runs.statuses import Look
@@ -19,6 +21,8 @@ from runs.statuses import Look
 # What is longer has to be opened before it can be approved.
 LONGEST, MOST_LINES = 600, 12
 SOON = timedelta(minutes=60)
+MOST_RECORDS = 100
+_SHORT = 40
 
 _LOOKS = {
     State.PENDING: Look("waits for a person", "hand", "purple", "hatch"),
@@ -206,10 +210,29 @@ class Shown:
         read = json.loads(bytes(self.revision.envelope))
         return read if isinstance(read, dict) else {}
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        said = self.envelope.get("arguments")
+        return said if isinstance(said, dict) else {}
+
     @cached_property
     def parts(self) -> list[Part]:
-        arguments = self.envelope.get("arguments")
-        return parts(arguments if isinstance(arguments, dict) else {}, self.opened)
+        return parts(self.arguments, self.opened, self.before)
+
+    @property
+    def before(self) -> dict[str, Any] | None:
+        """The arguments of the revision before, if somebody changed them."""
+        if self.previous is None:
+            return None
+        said = json.loads(bytes(self.previous.envelope)).get("arguments")
+        return said if isinstance(said, dict) else {}
+
+    @cached_property
+    def previous(self) -> Revision | None:
+        if self.revision is None or self.revision.number < 2:
+            return None
+        number = self.revision.number - 1
+        return self.request.revisions.filter(number=number).first()
 
     @property
     def unopened(self) -> list[str]:
@@ -219,6 +242,40 @@ class Shown:
     @property
     def digest(self) -> str:
         return bytes(self.revision.digest).hex() if self.revision else ""
+
+    @property
+    def version(self) -> int:
+        """A number that rises whenever something happens to it."""
+        return self.records[-1].pk if self.records else 0
+
+    @property
+    def address(self) -> str:
+        """Where this is drawn again as it is now."""
+        said = urlencode({"open": self.opened_names}, doseq=True)
+        return f"{reverse('inbox-item', args=[self.request.public_id])}?{said}".rstrip("?")
+
+    @property
+    def opened_names(self) -> list[str]:
+        return sorted(self.opened)
+
+    @property
+    def short(self) -> str:
+        """Its title for a button."""
+        title = revealing.plain(self.request.title)
+        return title if len(title) <= _SHORT else title[: _SHORT - 1] + "…"
+
+    @property
+    def asks_for(self) -> str:
+        """Who has to agree, where that is more than one."""
+        factors = self.request.factors
+        return quorum.words(factors) if quorum.total(factors) > 1 else ""
+
+    @property
+    def undo_until(self) -> datetime | None:
+        """Until when an approval can be taken back as if it had not been given."""
+        ready = self.request.ready_at
+        waits = self.request.state == State.APPROVED and ready is not None and ready > self.now
+        return ready if waits else None
 
     @property
     def agent_version(self) -> str:
@@ -258,9 +315,44 @@ class Shown:
         return self.request.state == State.PENDING
 
     @cached_property
-    def records(self) -> list[Record]:
+    def records(self) -> list[Told]:
         """What happened to it so far, first things first."""
-        return list(self.request.records.order_by("id")[:100])
+        rows = self.request.records.order_by("-id")[:MOST_RECORDS]
+        return [Told(row.pk, row.at, _sentence(row)) for row in reversed(rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something that happened to a request, in a sentence."""
+
+    pk: int
+    at: datetime
+    sentence: str
+
+
+_EVENTS = {
+    "approval.requested": "Asked", "question.asked": "Asked", "attention.raised": "Noticed",
+    "approval.withdrawn": "Word taken back", "approval.acknowledged": "Taken up",
+    "approval.given_back": "Given back", "approval.executed": "Let through to run",
+    "approval.edited": "Arguments changed", "approval.notified": "Told",
+    "approval.escalated": "Escalated", "approval.refused": "Refused at the call",
+}  # fmt: skip
+_VERDICTS = {"approve": "Approved", "reject": "Denied"}
+
+
+def _sentence(row: Record) -> str:
+    """A record as people read it."""
+    said = row.detail if isinstance(row.detail, dict) else {}
+    words = row.event.replace(".", " ").replace("_", " ").capitalize()
+    if row.event == "approval.voted":
+        words = _VERDICTS.get(str(said.get("verdict")), "Voted")
+    elif row.event == "approval.decided":
+        words = f"Is {said.get('to', 'decided')} now"
+    words = _EVENTS.get(row.event, words)
+    revision = f", revision {said['revision']}" if said.get("revision") else ""
+    instead = f" for {said['for']}" if said.get("for") else ""
+    why = f": {said['why']}" if said.get("why") else ""
+    return f"{words} by {row.by}{instead}{revision}{why}"
 
 
 def _facts(envelope: Mapping[str, Any]) -> Iterator[Fact]:

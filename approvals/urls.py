@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.views import pages
+from approvals.views import deciding, keeping, pages
 
 urlpatterns = [
     path("inbox/", pages.requests, name="inbox"),
     path("inbox/<str:public_id>/", pages.item, name="inbox-item"),
+    path("inbox/<str:public_id>/decide/", deciding.decide, name="inbox-decide"),
+    path("inbox/<str:public_id>/edit/", deciding.edit, name="inbox-edit"),
+    path("inbox/<str:public_id>/withdraw/", deciding.withdraw, name="inbox-withdraw"),
+    path("inbox/<str:public_id>/revoke/", deciding.revoke, name="inbox-revoke"),
+    path("inbox/<str:public_id>/snooze/", keeping.snooze, name="inbox-snooze"),
+    path("inbox/<str:public_id>/look/", keeping.look, name="inbox-look"),
     path("inbox/of/<str:public_id>/", pages.of_run, name="inbox-of"),
 ]

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
-from agentops.views.people.stepup import step_up
+from agentops.accounts.stepup import step_up
 
 # What holds tokens, factors and sessions: the console's settings look after it, without a secret.
 _KEPT_OUT = frozenset({"account", "mfa", "usersessions", "knox"})

@@ -71,13 +71,17 @@ def item(request: HttpRequest, public_id: str) -> HttpResponse:
     """One request: what will happen, why, and what can be answered."""
     shown = Shown(*the_request(actor_of(request), public_id), request.GET.getlist("open"))
     template = "inbox/_item.html" if request.headers.get("HX-Request") else "inbox/item.html"
-    return render(request, template, drawn(shown))
+    return render(request, template, drawn(request, shown))
 
 
-def drawn(shown: Shown) -> dict[str, Any]:
+def drawn(request: HttpRequest, shown: Shown) -> dict[str, Any]:
     """What one request is drawn from."""
+    found, why_not = shown.request, ""
+    if found.kind == Kind.APPROVAL and shown.is_pending:
+        why_not = inbox.why_not(actor_of(request), found, shown.revision)
     return {
-        "shown": shown, "item": shown.request, "now": shown.now, "beside": Wanted().query,
+        "shown": shown, "item": found, "now": shown.now, "beside": Wanted().query,
+        "why_not": why_not, "barred": why_not,
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from agentops.accounts.actors import actor_of
 from agentops.accounts.members import NotYourOwn
 from agentops.accounts.models import Team, User
 from agentops.accounts.roles import Role
+from agentops.accounts.stepup import step_up
 from agentops.sdk.errors import AgentopsError
 from agentops.views.people.forms import (
     NewPersonForm,
@@ -29,7 +30,6 @@ from agentops.views.people.forms import (
     TrustForm,
 )
 from agentops.views.people.own import make_token
-from agentops.views.people.stepup import step_up
 from runs.views.signing import signed_in
 
 P = ParamSpec("P")

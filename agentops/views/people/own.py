@@ -16,10 +16,10 @@ from agentops.accounts.access import NotFound
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
 from agentops.accounts.roles import Scope
+from agentops.accounts.stepup import step_up
 from agentops.sdk.errors import AgentopsError
 from agentops.views.people import browsers
 from agentops.views.people.forms import DelegationForm, ProfileForm, TokenForm
-from agentops.views.people.stepup import step_up
 from runs.views.signing import signed_in
 
 

@@ -28,10 +28,14 @@ def step_up(
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if request.method != "POST" or is_fresh(request):
             return page(request, *args, **kwargs)
-        asked = suspend_request(request, reverse("account_reauthenticate"))
-        return cast("HttpResponse", asked)
+        return ask_again(request)
 
     return guarded
+
+
+def ask_again(request: HttpRequest) -> HttpResponse:
+    """Ask who they are; what was posted is done afterwards."""
+    return cast("HttpResponse", suspend_request(request, reverse("account_reauthenticate")))
 
 
 def is_fresh(request: HttpRequest) -> bool:
