@@ -22,7 +22,7 @@ from runs.statuses import Look
 LONGEST, MOST_LINES = 600, 12
 SOON = timedelta(minutes=60)
 MOST_RECORDS = 100
-_SHORT = 40
+_SHORT, _LINE = 40, 80
 
 _LOOKS = {
     State.PENDING: Look("waits for a person", "hand", "purple", "hatch"),
@@ -137,7 +137,7 @@ class Part:
 
     @property
     def is_long(self) -> bool:
-        return "\n" in self.text or len(self.text) > 80
+        return "\n" in self.text or len(self.text) > _LINE
 
 
 def parts(
@@ -173,7 +173,10 @@ def _beginning(text: str) -> str:
 
 def _text(value: Any) -> str:
     """A value as it is read; a text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if isinstance(value, str):
+        return value
+    short = json.dumps(value, ensure_ascii=False)
+    return short if len(short) <= _LINE else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _kind(value: Any) -> str:
