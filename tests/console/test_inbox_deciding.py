@@ -115,9 +115,7 @@ def test_the_same_press_twice_decides_once(bo: Client, made: Request) -> None:
     assert Record.objects.filter(event="approval.decided").count() == 1
 
 
-def test_what_changed_meanwhile_is_shown_anew_with_what_differs(
-    bo: Client, made: Request
-) -> None:
+def test_what_changed_meanwhile_is_shown_anew_with_what_differs(bo: Client, made: Request) -> None:
     said = form(bo, made)
     asked.revise(made, {"to": "Acme", "amount": 90}, made_by=made.owner)
     told = post(bo, made, verdict="approve", **said)
@@ -142,9 +140,7 @@ def test_nonsense_decides_nothing(bo: Client, made: Request, said: dict[str, str
     assert made.state == State.PENDING
 
 
-def test_what_was_not_shown_whole_cannot_be_approved(
-    bo: Client, ana: User, finance: Team
-) -> None:
+def test_what_was_not_shown_whole_cannot_be_approved(bo: Client, ana: User, finance: Team) -> None:
     long = asked.approval(ana, team=finance, risk=Risk.LOW)
     page = bo.get(f"/inbox/{long.public_id}/").content.decode()
     assert re.search(r'<button class="button approve" type="button" disabled>', page)
@@ -180,9 +176,7 @@ def test_high_risk_wants_a_word_typed_a_reason_and_a_fresh_sign_in(
     assert grave.state == State.APPROVED
 
 
-def test_who_may_not_decide_sees_why_and_cannot(
-    page: Client, finance: Team, made: Request
-) -> None:
+def test_who_may_not_decide_sees_why_and_cannot(page: Client, finance: Team, made: Request) -> None:
     own = words(page.get(f"/inbox/{made.public_id}/").content)
     assert "Deciding needs the role approver" in own
     vera = signed_in(people.person("vera", Role.VIEWER, team=finance))
