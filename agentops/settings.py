@@ -308,6 +308,8 @@ AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept"
 AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep", "approvals.escalation.sweep"]
 # What holds for tools that change something while no policy was ever saved: allow, ask or deny.
 AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
+# For how long a standing permission holds at most.
+AGENTOPS_GRANT_HOURS: float = env.float("AGENTOPS_GRANT_HOURS", default=8)
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # What every attempt of a step has to pass, asked in this order.
 AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=["runs.engine.stops.StopGate"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from agentops.accounts.access import Actor, authorize_person
-from approvals import matters, moves
-from approvals.models import Kind, Notice, Record, Request, State
+from agentops.accounts.models import User
+from approvals import matters, moves, notices
+from approvals.models import Kind, Record, Request, State
 from approvals.moves import By
+from approvals.receivers import Receiver
 from approvals.refusals import AlreadyDecided
 from runs import services
 from runs.labels import InvalidRequest
@@ -36,7 +40,8 @@ def say(*, request: Request, actor: Actor, text: str) -> Record:
         by = By.actor(actor)
         made = moves.record(held, f"{held.kind}.{event}", by, detail={"text": text.strip()})
         to = _who_asked(said) if is_reply else {held.owner_id}
-        _notify(held, to - {actor.user.pk, None}, event, len(said) + 1)
+        others = {pk for pk in to if pk is not None and pk != actor.user.pk}
+        _notify(held, others, event, len(said) + 1)
     return made
 
 
@@ -50,12 +55,6 @@ def _who_asked(said: list[Record]) -> set[int | None]:
     return {record.person_id for record in said if record.event.endswith(ASKED)}
 
 
-def _notify(request: Request, people: set[int | None], event: str, step: int) -> None:
-    """Whom to tell, once; how they are told is for the notices to say."""
-    Notice.objects.bulk_create(
-        [
-            Notice(request=request, person_id=pk, event=event, step=step)
-            for pk in sorted(filter(None, people))
-        ],
-        ignore_conflicts=True,
-    )
+def _notify(request: Request, people: set[int], event: str, step: int) -> None:
+    receivers = [Receiver(person) for person in User.objects.filter(pk__in=people, is_active=True)]
+    notices.tell(request=request, event=event, receivers=receivers, now=timezone.now(), step=step)

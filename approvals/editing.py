@@ -16,19 +16,14 @@ import rfc8785
 from agentops.accounts.access import Actor
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
-from agentops.sdk.errors import AgentopsError, UnknownAgent
+from agentops.sdk.errors import UnknownAgent
 from agentops.sdk.tools import Tool
-from approvals import moves
+from approvals import judging, moves
 from approvals.models import Request, Revision
 from approvals.moves import By
+from approvals.refusals import InvalidEdit
 
 MOST_BYTES = 64 * 1024
-
-
-class InvalidEdit(AgentopsError):
-    """The tool cannot be called like this. Change the arguments that are named, or reject it."""
-
-    code = "invalid_edit"
 
 
 class NothingEdited(InvalidEdit):
@@ -38,20 +33,26 @@ class NothingEdited(InvalidEdit):
 def edit(
     request: Request, revision: Revision, arguments: Mapping[str, object], actor: Actor
 ) -> Revision:
-    """The next revision of a locked request, with these arguments. Raises InvalidEdit."""
+    """The next revision of a locked request, with these arguments.
+
+    Rules are asked about them as they were about the first. Raises InvalidEdit.
+    """
     before = read(revision)
     checked = _checked(request, cast("dict[str, object]", before["arguments"]), arguments)
     number = revision.number + 1
     envelope = _frozen({**before, "revision": number, "arguments": checked})
     if checked == before["arguments"]:
         raise NothingEdited
+    asks = judging.judge(request, before, checked)
     made = Revision.objects.create(
         request=request, number=number, envelope=envelope, digest=_sha(envelope),
         action=_sha(_frozen({"tool": before["tool"], "arguments": checked})), made_by=actor.user,
     )  # fmt: skip
     by = By.actor(actor)
     changed = sorted(name for name in checked if checked[name] != before["arguments"][name])  # type: ignore[index]
-    detail = {"revision": number, "changed": changed}
+    detail: dict[str, object] = {"revision": number, "changed": changed}
+    if asks:
+        detail["asks"] = asks
     moves.record(request, "approval.edited", by, digest=_sha(envelope), detail=detail)
     return made
 

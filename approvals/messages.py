@@ -22,6 +22,8 @@ _SUBJECTS = {
     "reminded": "{what} still waits for your {word}",
     "escalated": "{what} was not decided in time: your {word} is needed",
     "decided": "{what}: {state}",
+    "asked_back": "{what}: you are asked something before it is decided",
+    "replied": "{what}: a reply to what you asked",
 }
 _WORDS = {Kind.APPROVAL: "decision", Kind.QUESTION: "answer", Kind.ATTENTION: "help"}
 _LONGEST_NAME = 60

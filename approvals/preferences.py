@@ -17,6 +17,8 @@ EVENTS: dict[str, str] = {
     "reminded": "It still waits",
     "escalated": "Others did not decide in time, and you are next",
     "decided": "A request about a run of yours was decided",
+    "asked_back": "Who decides wants to know something of you",
+    "replied": "Somebody replied to what you asked",
 }
 
 

@@ -43,3 +43,9 @@ class Tampered(AgentopsError):
     """
 
     code = "tampered"
+
+
+class InvalidEdit(AgentopsError):
+    """The tool cannot be called like this. Change the arguments that are named, or reject it."""
+
+    code = "invalid_edit"

@@ -23,7 +23,7 @@ from tests.people import person
 pytestmark = pytest.mark.django_db
 
 
-# -- asking back -----------------------------------------------------------------------------------
+# -- asking back ----------------------------------------------------------------------------------
 
 
 def test_asking_back_tells_whom_the_run_is_for_and_a_reply_who_asked(
@@ -52,7 +52,7 @@ def test_asking_back_is_for_people_who_see_it_while_it_is_open(asked: Request, a
         asking_back.say(request=asked, actor=Actor(ada), text="?")
 
 
-# -- deputies --------------------------------------------------------------------------------------
+# -- deputies -------------------------------------------------------------------------------------
 
 
 def appoint(actor: User, deputy: str, **said: Any) -> Deputy:
@@ -106,7 +106,7 @@ def test_nobody_appoints_a_deputy_for_somebody_else(owner: User, ada: User, bo: 
     assert deputies.end(actor=admin, pk=row.pk).ended_at
 
 
-# -- several at once -------------------------------------------------------------------------------
+# -- several at once ------------------------------------------------------------------------------
 
 
 def item(request: Request, **said: Any) -> bulk.Item:
@@ -144,7 +144,7 @@ def test_several_are_of_one_tool_and_never_of_high_risk(owner: User, ada: User) 
     assert good.state == State.PENDING
 
 
-# -- what the database refuses ---------------------------------------------------------------------
+# -- what the database refuses --------------------------------------------------------------------
 
 
 def test_a_record_is_neither_changed_nor_deleted_by_anybody(asked: Request) -> None:

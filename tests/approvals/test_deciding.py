@@ -13,10 +13,11 @@ from agentops.accounts.actors import Actor
 from agentops.accounts.models import User
 from agentops.accounts.roles import Role, Scope
 from approvals import deciding, editing
-from approvals.models import OnExpiry, Record, Request, Risk, State, Verdict, Vote
+from approvals.models import OnExpiry, PolicyVersion, Record, Request, Risk, State, Verdict, Vote
 from approvals.refusals import (
     AlreadyDecided,
     AlreadyVoted,
+    InvalidEdit,
     MayNotDecide,
     RequestChanged,
     Tampered,
@@ -183,9 +184,37 @@ def test_json_kinds_survive_an_edit(asked: Request, ada: User) -> None:
 def test_an_edit_that_is_no_call_of_the_tool_is_refused(
     asked: Request, ada: User, arguments: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(editing.InvalidEdit, match=said):
+    with pytest.raises(InvalidEdit, match=said):
         approves(asked, ada, arguments=arguments)
     assert asked.revisions.count() == 1
+
+
+def rules(*said: dict[str, object]) -> None:
+    usual = {"tools": ["refund"], "when": "double(arguments.amount) > 500.0"}
+    made = [{"id": f"r{n}", **usual, **one} for n, one in enumerate(said)]
+    PolicyVersion.objects.create(number=1, rules=made, unmatched="ask")
+
+
+def test_nobody_reaches_by_an_edit_what_a_rule_denies(asked: Request, ada: User) -> None:
+    rules({"effect": "deny", "title": "Large refunds"})
+    with pytest.raises(InvalidEdit, match="“Large refunds” denies"):
+        approves(asked, ada, arguments={**making.REFUND, "amount": "501.00"})
+    assert approves(asked, ada, arguments={**making.REFUND, "amount": "500.00"}).is_settled
+
+
+def test_an_edit_asks_whom_the_rules_want_for_it(owner: User, ada: User) -> None:
+    rules({"effect": "ask", "factors": [{"team": "finance", "count": 1}], "risk": "high"})
+    ida = making.approver("ida", making.team("finance"))
+    asked = making.approval(making.waiting_run(owner), risk=Risk.LOW, on_expiry=OnExpiry.APPROVE)
+    made = approves(asked, ada, arguments={**making.REFUND, "amount": "900.00"})
+    asked.refresh_from_db()
+    assert (made.is_settled, made.missing) == (False, [1, 1])
+    assert (asked.risk, asked.on_expiry) == (Risk.HIGH, OnExpiry.DENY)
+    assert asked.records.get(event="approval.edited").detail["asks"] == (
+        "1 approver and 1 of team finance"
+    )
+    approves(asked, ida)
+    assert approves(asked, making.approver("cleo")).is_settled
 
 
 def test_nobody_edits_what_they_reject(asked: Request, ada: User) -> None:
