@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="signed-out",
     ),
     path("settings/mail/", mails.mails, name="mails"),
+    path("settings/mail/again/", mails.try_again, name="mails-again"),
     path("settings/mail/<str:name>/", mails.mail, name="mail"),
     path("reports/<str:public_id>/", reports.report, name="report"),
     path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),

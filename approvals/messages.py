@@ -79,3 +79,14 @@ def _what(request: Request) -> str:
 def _short(name: str) -> str:
     plain = " ".join(name.split())
     return plain if len(plain) <= _LONGEST_NAME else f"{plain[:_LONGEST_NAME]}…"
+
+
+def test() -> Message:
+    """What somebody sends themselves to see whether mail arrives."""
+    here = f"{base()}/settings/notifications/"
+    subject = f"[{settings.AGENTOPS_INSTANCE}] Mail arrives"
+    context = {"link": here, "instance": settings.AGENTOPS_INSTANCE}
+    text = render_to_string("approvals/mail/test.txt", context)
+    return Message(
+        "test", "", here, subject, text, render_to_string("approvals/mail/test.html", context)
+    )

@@ -22,8 +22,6 @@ from approvals.receivers import Receiver
 from runs import outbox
 
 MOST = 200
-NO_ADDRESS = "no mail address"
-SWITCHED_OFF = "switched off"
 OVER = "over, or taken up, before quiet hours ended"
 log = structlog.get_logger(__name__)
 
@@ -62,9 +60,9 @@ def tell(
 
 
 def _one(notice: Notice, one: Receiver, wishes: Wishes, now: datetime, *, is_urgent: bool) -> None:
-    notice.why_not = _why_not(one, wishes, notice.event)[:80]
-    ends = [] if is_urgent else [one.quiet_until, wishes.quiet_until(now)]
-    later = max((end for end in ends if end is not None), default=None)
+    why_not = one.why_not or preferences.why_not(one.person, wishes, notice.event)
+    notice.why_not = why_not[:80]
+    later = quiet_until(one, wishes, now, is_urgent=is_urgent)
     if not notice.why_not and later is not None:
         notice.due_at = later
     elif not notice.why_not:
@@ -72,12 +70,12 @@ def _one(notice: Notice, one: Receiver, wishes: Wishes, now: datetime, *, is_urg
     notice.save()
 
 
-def _why_not(one: Receiver, wishes: Wishes, event: str) -> str:
-    if one.why_not:
-        return one.why_not
-    if not wishes.wants(event):
-        return SWITCHED_OFF
-    return "" if one.person.email else NO_ADDRESS
+def quiet_until(
+    one: Receiver, wishes: Wishes, now: datetime, *, is_urgent: bool
+) -> datetime | None:
+    """Until when this person is left in peace, by the rota or their own word; None: not now."""
+    ends = [] if is_urgent else [one.quiet_until, wishes.quiet_until(now)]
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _mail(notice: Notice, person: User, wishes: Wishes) -> None:

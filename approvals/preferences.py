@@ -39,6 +39,17 @@ class Wishes:
         return rotas.quiet_until(self.quiet, zone(self.zone), at) if self.quiet else None
 
 
+NO_ADDRESS = "no mail address"
+SWITCHED_OFF = "switched off"
+
+
+def why_not(person: User, wishes: Wishes, event: str) -> str:
+    """Why this person gets no mail about an event; empty where they do."""
+    if not wishes.wants(event):
+        return SWITCHED_OFF
+    return "" if person.email else NO_ADDRESS
+
+
 def of(people: Iterable[int]) -> dict[int, Wishes]:
     """The wishes of these people; who said nothing wants everything at once."""
     wanted = list(people)

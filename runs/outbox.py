@@ -40,7 +40,8 @@ GIVEN_UP_AFTER = timedelta(days=3)
 # How long a message may wait before somebody should look.
 LATE = timedelta(minutes=5)
 _LONGEST_ERROR = 500
-_DUE = "due_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())"
+_DUE = """due_at <= statement_timestamp()
+        AND (claimed_until IS NULL OR claimed_until <= statement_timestamp())"""
 
 
 class NotInATransaction(RuntimeError):
@@ -99,7 +100,7 @@ def work(*, seconds: float, until: Callable[[], bool] = lambda: False) -> int:
 
 _CLAIM = f"""
     UPDATE outbox_mail
-    SET claimed_until = now() + make_interval(secs => %s), attempts = attempts + 1
+    SET claimed_until = statement_timestamp() + make_interval(secs => %s), attempts = attempts + 1
     WHERE id = (
         SELECT id FROM outbox_mail WHERE {_DUE}
         ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED

@@ -16,12 +16,14 @@ import redis
 from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from agentops import health
 from agentops.launcher import binaries, identity, lock
 from agentops.launcher.errors import LaunchError
 from agentops.launcher.home import Home
 from agentops.sdk.catalog import catalog
+from approvals import auditing
 
 _OLDEST_SERVER = 150000
 _LITTLE_ROOM = 2 * 1024**3
@@ -42,7 +44,7 @@ def findings() -> Iterator[Finding]:
     """Everything, in the order in which one thing needs the other."""
     looks: tuple[Callable[[], Finding], ...] = (
         _python, _data_folder, _launcher, _postgres_programs, _identity, _valkey_program,
-        _database, _tables, _broker, _workers, _beat, _mail, _keys, _agents,
+        _database, _tables, _broker, _workers, _beat, _escalation, _mail, _keys, _agents,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -158,6 +160,20 @@ def _part(name: str, fine: str, missing: str, remedy: str) -> Finding:
     if said != "ok":
         return Finding(name, missing, "problem", f"{remedy} bin/up does.")
     return Finding(name, fine)
+
+
+def _escalation() -> Finding:
+    try:
+        said = [sentence.text for sentence in auditing.wrong(timezone.now())]
+    except Error:
+        return Finding(
+            "escalation", "not known while the database or its tables are missing", "note"
+        )
+    if said:
+        return Finding(
+            "escalation", " ".join(said), "problem", "The System page says where to look."
+        )
+    return Finding("escalation", "nobody waits unseen, no mail is stuck")
 
 
 def _mail() -> Finding:

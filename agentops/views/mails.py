@@ -1,15 +1,18 @@
-"""Pages for reading the mail that was kept because no mail server is named. Administrators only."""
+"""Pages for reading mail that was kept, and for what could not be sent. Administrators only."""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.mail import backend, maildir
+from runs import figures, outbox
+from runs.models import OutboxMail
 from runs.views.signing import signed_in
 
 SHOWN = 200
@@ -25,6 +28,7 @@ def mails(request: HttpRequest) -> HttpResponse:
         "shown": SHOWN,
         "kept": backend.is_used(),
         "folder": backend.folder(),
+        "stuck": _stuck(),
         "host": getattr(settings, "EMAIL_HOST", ""),
     }
     return render(request, "mail/list.html", context)
@@ -39,6 +43,22 @@ def mail(request: HttpRequest, name: str) -> HttpResponse:
     if found is None:
         raise Http404("No message is called so.")
     return render(request, "mail/message.html", {"mail": found})
+
+
+@require_POST
+@signed_in
+def try_again(request: HttpRequest) -> HttpResponse:
+    """Send what was given up once more."""
+    _administrators_only(request)
+    found = outbox.try_again(by=actor_of(request).name)
+    messages.success(request, f"{figures.plural(found, 'message')} will be tried again.",
+                     extra_tags="good")  # fmt: skip
+    return redirect("mails")
+
+
+def _stuck() -> list[OutboxMail]:
+    """What was given up, and what should have gone out."""
+    return [*outbox.failed()[:SHOWN], *outbox.late()[:SHOWN]]
 
 
 def _administrators_only(request: HttpRequest) -> None:

@@ -17,6 +17,7 @@ from agentops import health
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.mail import backend
+from approvals import auditing
 from runs import bell, figures, housekeeping, standing
 from runs.attention import Sentence
 from runs.housekeeping import SKEW_BAD, Database
@@ -50,7 +51,9 @@ def system(request: HttpRequest) -> HttpResponse:
     base, broker = housekeeping.database(), _broker()
     return render(request, "system/system.html", {
         "now": now,
-        "wrong": [*housekeeping.wrong(rows, lines, late), *_wrong(base, broker)],
+        "wrong": [
+            *housekeeping.wrong(rows, lines, late), *_wrong(base, broker), *auditing.wrong(now),
+        ],
         "workers": rows,
         "queues": lines,
         "late": late,

@@ -45,6 +45,8 @@ class OutboxMail(models.Model):
         ]
         indexes = [
             models.Index("due_at", name="outbox_due", condition=Q(due_at__isnull=False)),
+            # What the System page counts.
+            models.Index("failed_at", name="outbox_failed", condition=Q(failed_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

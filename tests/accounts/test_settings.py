@@ -27,9 +27,13 @@ from tests.accounts.test_tokens import PASSWORD, bearer
 from tests.people import administrator, person, token
 
 pytestmark = pytest.mark.django_db
-OWN = ["profile", "password", "sessions", "tokens", "mfa_index", "mfa_list_webauthn", "keys"]
+OWN = ["profile", "password", "sessions", "tokens", "mfa_index", "mfa_list_webauthn", "keys",
+       "notifications"]  # fmt: skip
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"
-FOR_ADMINISTRATORS = ["members", "member-new", "services", "service-new", "mails"]
+FOR_ADMINISTRATORS = [
+    "members", "member-new", "services", "service-new", "mails", "escalation", "chain-new",
+    "rota-new",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from pytest_django import Settings
 from agentops.accounts import delegations, tokens
 from agentops.accounts.models import Team, User
 from agentops.accounts.roles import Role, Scope
+from approvals.models import Chain, Rota
 from tests.accounts.test_factors import code, with_password
 from tests.accounts.test_tokens import PASSWORD
 from tests.console import browser as browsers
@@ -37,7 +38,8 @@ pytestmark = [
 PAGES = (
     "profile", "password", "sessions", "tokens", "mfa_index", "mfa_activate_totp",
     "mfa_list_webauthn", "mfa_add_webauthn", "members", "member-new", "services", "service-new",
-    "account_reauthenticate", "mails", "keys",
+    "account_reauthenticate", "mails", "keys", "notifications", "escalation", "chain-new",
+    "rota-new",
 )  # fmt: skip
 SHOTS = os.environ.get("AGENTOPS_TEST_SCREENSHOTS")
 LONG = "a-name-that-somebody-chose-to-be-very-long-and-without-a-space-anywhere.example"
@@ -143,7 +145,17 @@ def shown(kim: User) -> list[str]:
     key = Authenticator.objects.create(user=bo, type="webauthn", data={"name": LONG})
     people = [reverse("member", args=[user.pk]) for user in (kim, bo, erp)]
     assert key.wrap().name == LONG
-    return [*map(reverse, PAGES), *people]
+    return [*map(reverse, PAGES), *people, *escalation()]
+
+
+def escalation() -> list[str]:
+    """A chain in two versions and a rota, both with names that are too long."""
+    rota = Rota.objects.create(name=LONG[:80], plan={"turns": [LONG], "holidays": ["2026-12-25"]})
+    chain = Chain.objects.create(name=f"chain {LONG}"[:80], is_usual=True)
+    for number, end in ((1, "reject"), (2, "approve")):
+        steps = [{"tell": [{"deciders": True}, {"rota": rota.name}], "times": 2}, {"again": 1}]
+        chain.versions.create(number=number, steps=[*steps, {"then": end}], note=LONG)
+    return [reverse("chain", args=[chain.pk]), reverse("rota", args=[rota.pk])]
 
 
 def living(user: User) -> str:

@@ -25,12 +25,14 @@ _OWN = (
     ("profile", "Profile"),
     ("mfa_index", "Security"),
     ("sessions", "Sessions"),
+    ("notifications", "Notifications"),
     ("tokens", "Tokens"),
     ("keys", "Keys"),
 )
 _ADMINISTRATORS = (
     ("members", "Members"),
     ("services", "Services"),
+    ("escalation", "Escalation"),
     ("mails", "Mail"),
 )
 

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from agentops.views import account
-from agentops.views.people import everybody, own
+from agentops.views.people import escalation, everybody, notifications, own
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="profile"), name="settings"),
@@ -26,6 +26,20 @@ urlpatterns = [
     path("tokens/<str:public_id>/revoke/", own.revoke, name="token-revoke"),
     path("delegations/", own.delegate, name="delegations"),
     path("delegations/<str:public_id>/take-back/", own.take_back, name="delegation-take-back"),
+    path("notifications/", notifications.notifications, name="notifications"),
+    path("notifications/test/", notifications.send_test, name="notifications-test"),
+    path("escalation/", escalation.overview, name="escalation"),
+    path("escalation/chains/new/", escalation.chain, name="chain-new"),
+    path("escalation/chains/<int:number>/", escalation.chain, name="chain"),
+    path("escalation/chains/<int:number>/drop/", escalation.drop_chain, name="chain-drop"),
+    path(
+        "escalation/chains/<int:number>/back/<int:version>/",
+        escalation.go_back,
+        name="chain-back",
+    ),
+    path("escalation/rotas/new/", escalation.rota, name="rota-new"),
+    path("escalation/rotas/<int:number>/", escalation.rota, name="rota"),
+    path("escalation/rotas/<int:number>/drop/", escalation.drop_rota, name="rota-drop"),
     path("members/", everybody.people, name="members"),
     path("members/new/", everybody.new_person, name="member-new"),
     path("members/<int:number>/", everybody.person, name="member"),
