@@ -312,7 +312,9 @@ AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
 AGENTOPS_GRANT_HOURS: float = env.float("AGENTOPS_GRANT_HOURS", default=8)
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # What every attempt of a step has to pass, asked in this order.
-AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=["runs.engine.stops.StopGate"])
+AGENTOPS_GATES: list[str] = env.list(
+    "AGENTOPS_GATES", default=["runs.engine.stops.StopGate", "approvals.gate.ApprovalGate"]
+)
 # Conversations without a message for so many days are erased; 0: they stay as long as their runs.
 AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024
