@@ -31,12 +31,13 @@ from agentops.execution.port import (
     Refused,
 )
 from agentops.execution.records import Meta
-from approvals import envelope, matters, moves, queries
+from approvals import envelope, grants, matters, moves, queries
 from approvals.envelope import Asking, Envelope, Unfit
 from approvals.models import Kind, Record, Request, Revision, State
 from approvals.moves import DECIDED, By
 from approvals.previewing import NOTHING, Previewed
 from approvals.rules import Ruling, Spec
+from runs.models import Run
 
 # Of one run, at a time; further calls wait until some of them are decided.
 MOST_PENDING = 20
@@ -157,6 +158,23 @@ def void(case: Case, found: Found, why: str) -> None:
             )  # fmt: skip
         else:
             moves.record(request, event, case.by, digest=digest, detail=detail)
+
+
+def granted(case: Case) -> Passed | None:
+    """Let it pass by a standing permission, which counts once for a step."""
+    claim, rule = case.action.claim, case.ruling.rule
+    if case.ruling.always or rule is None:
+        return None
+    with transaction.atomic():
+        _held(case.action)
+        found = grants.cover(
+            run=Run.objects.get(pk=claim.id), key=case.action.key, envelope=case.frozen.fields,
+            action=case.frozen.action, rule=rule.as_json(),
+        )  # fmt: skip
+    if found is None:
+        return None
+    said: Meta = {"grant": found.public_id}
+    return Passed({"grant": found.public_id}, events=(Event("grant.used", 1, said),))
 
 
 def ask(case: Case) -> Permit:

@@ -127,7 +127,10 @@ def edited(envelope: Envelope, arguments: Mapping[str, object]) -> Envelope:
 def thaw(envelope: Envelope, work: Work) -> dict[str, object]:
     """The arguments to call the tool with, fresh from the bytes. Raises Unfit."""
     read = envelope.fields
-    revived = kinds.revived(read["arguments"], read.get("kinds", []))
+    try:
+        revived = kinds.revived(read["arguments"], read.get("kinds", []))
+    except (LookupError, TypeError) as error:
+        raise Unfit(f"What the arguments were does not fit them any more: {error}.") from None
     return _checked(work, cast("dict[str, object]", revived))
 
 

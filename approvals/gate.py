@@ -78,6 +78,9 @@ class ApprovalGate(Gate):
         said = _ruled(case.ruling, case.action)
         if said is not None:
             return said
+        granted: Permit | None = await self.threaded(lambda: asking.granted(case))
+        if granted is not None:
+            return granted
         if not case.action.asked:
             # See Note [Asked before].
             return Tells((asking.requested(case),))

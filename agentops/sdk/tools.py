@@ -226,10 +226,9 @@ def tool(
     ``isolation="process"`` runs it in a process that is killed at the timeout. ``target`` names
     what it depends on, for the shared circuit breaker (default: the tool's name).
 
-    ``approval="always"`` has a person asked before each call, ``"never"`` lets calls pass that no
-    rule speaks of; the default leaves it to the rules. ``preview`` takes the tool's arguments,
-    after a ToolContext if it wants one, changes nothing, and returns a :class:`~agentops.Preview`
-    or a sentence for who is asked.
+    ``approval="always"`` asks a person before each call, ``"never"`` lets pass what no rule speaks
+    of. ``preview`` takes the same as ``verify`` and tells who is asked what a call would do, with a
+    :class:`~agentops.Preview` or a sentence.
 
     Raises Misuse for a declaration that contradicts itself.
     """
@@ -237,22 +236,14 @@ def tool(
     def declare(function: Callable[P, R]) -> Tool[P, R]:
         label = name or str(getattr(function, "__name__", ""))
         declared = _effect(label, effect)
-        _check_declaration(label, declared, timeout, verify, isolation, function)
         _check_asking(label, approval, preview)
+        _check_declaration(label, declared, timeout, verify, isolation, function)
+        tries = retry or RetryPolicy(attempts=1 + _retries(declared, retries))
         return Tool(
-            fn=function,
-            name=label,
-            effect=declared,
-            timeout=timeout,
-            retry=retry or RetryPolicy(attempts=1 + _retries(declared, retries)),
-            optional=optional,
-            fallback=fallback,  # type: ignore[arg-type]  # same arguments is the author's promise
-            verify=verify,
-            isolation=isolation,
-            target=target or label,
-            approval=approval,
-            preview=preview,
-        )
+            function, label, declared, timeout, tries, optional,
+            fallback,  # type: ignore[arg-type]  # same arguments is the author's promise
+            verify, isolation, target or label, approval=approval, preview=preview,
+        )  # fmt: skip
 
     return declare if fn is None else declare(fn)
 

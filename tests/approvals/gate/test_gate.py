@@ -14,7 +14,7 @@ from django.utils import timezone
 from agentops.accounts.actors import Actor
 from agentops.accounts.models import User
 from agentops.sdk import codec
-from approvals import deciding, duties
+from approvals import deciding, duties, grants
 from approvals.models import Record, Request, State
 from runs import services
 from runs.engine.host import Host
@@ -343,6 +343,35 @@ def test_a_preview_that_fails_is_shown_and_still_asks(host: Host, olga: User) ->
     request = asked(start("shipper", olga))
     error = "The preview failed: LookupError: no such order"
     assert request.preview == {"summary": "", "changes": [], "error": error}
+
+
+def test_a_standing_permission_lets_the_next_call_pass(host: Host, olga: User, ada: User) -> None:
+    first = start("refunder", olga)
+    request = asked(first)
+    exact = grants.offer(request)[0].token
+    wish = grants.Wish(offer=exact, scope="person", max_uses=2)
+    made = grants.issue(request=request, actor=Actor(ada), wish=wish)
+    approve(request, ada)
+    output(first)
+    second = start("refunder", olga)
+    assert output(second) == "refunded 240.00"
+    made.refresh_from_db()
+    assert (made.uses, Request.objects.count(), len(DONE)) == (1, 1, 2)
+    row = Journal.objects.get(run=second, phase=Phase.INTENT)
+    assert (row.meta or {})["grant"] == made.public_id
+    WORLD["amount"] = "241.00"
+    asked(start("refunder", olga))
+
+
+def test_no_standing_permission_goes_past_what_always_asks(
+    host: Host, olga: User, ada: User
+) -> None:
+    request = asked(start("refunder", olga))
+    wish = grants.Wish(when="true", scope="agent")
+    grants.issue(request=request, actor=Actor(ada), wish=wish)
+    policy(host, {"id": "each", "effect": "ask", "always": True, "tools": ["refund"]})
+    second = start("refunder", olga)
+    assert asked(second).rule["id"] == "each"
 
 
 def test_hot_calls_ask_the_database_nothing(host: Host) -> None:
