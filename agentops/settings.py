@@ -305,7 +305,9 @@ AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=
 # What an MCP server first says of a tool: “accept” it, or “ask” an operator.
 AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
 # What every sweep does besides its own duties, each in its own transaction.
-AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep", "approvals.escalation.sweep"]
+AGENTOPS_DUTIES: list[str] = [
+    "approvals.duties.sweep", "approvals.attention.keep", "approvals.escalation.sweep",
+]  # fmt: skip
 # What holds for tools that change something while no policy was ever saved: allow, ask or deny.
 AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
 # For how long a standing permission holds at most.

@@ -337,7 +337,9 @@ _EVENTS = {
     "approval.requested": "Asked", "question.asked": "Asked", "attention.raised": "Noticed",
     "approval.withdrawn": "Word taken back", "approval.acknowledged": "Taken up",
     "approval.given_back": "Given back", "approval.executed": "Let through to run",
-    "approval.edited": "Arguments changed", "approval.notified": "Told",
+    "approval.asked_back": "Asked back", "approval.replied": "Replied",
+    "question.answered": "Answered", "question.declined": "Declined",
+    "attention.resolved": "Resolved", "approval.edited": "Arguments changed", "approval.notified": "Told",
     "approval.escalated": "Escalated", "approval.refused": "Refused at the call",
 }  # fmt: skip
 _VERDICTS = {"approve": "Approved", "reject": "Denied"}
@@ -355,6 +357,8 @@ def _sentence(row: Record) -> str:
     revision = f", revision {said['revision']}" if said.get("revision") else ""
     instead = f" for {said['for']}" if said.get("for") else ""
     why = f": {said['why']}" if said.get("why") else ""
+    if said.get("text"):
+        why = f": “{said['text']}”"
     return f"{words} by {row.by}{instead}{revision}{why}"
 
 
