@@ -71,13 +71,12 @@ def _parked() -> QuerySet[Any]:
     found: QuerySet[Any] = Run.objects.filter(status=RunStatus.WAITING, waiting_for__in=_PARKED)
     for prefix in _ON_PURPOSE:
         found = found.exclude(waiting_detail__startswith=prefix)
-    return found.annotate(
-        wants=Case(
-            When(waiting_detail="", then=Cast("waiting_for", CharField())),
-            default=F("waiting_detail"),
-            output_field=CharField(),
-        )
+    named = Cast("waiting_for", CharField())
+    wants = Case(
+        When(waiting_detail="", then=named), default=F("waiting_detail"), output_field=CharField()
     )
+    told: QuerySet[Any] = found.annotate(wants=wants)
+    return told
 
 
 def _new() -> QuerySet[Any]:
@@ -91,7 +90,8 @@ def _new() -> QuerySet[Any]:
         .annotate(last=Max("round"))
         .values("last")
     )
-    return _parked().filter(~Exists(known)).annotate(rounds=Subquery(rounds)).order_by("status_at")
+    found: QuerySet[Any] = _parked().filter(~Exists(known)).annotate(rounds=Subquery(rounds))
+    return found.order_by("status_at")
 
 
 def _over() -> QuerySet[Request]:
