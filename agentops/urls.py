@@ -15,6 +15,7 @@ from agentops.views import (
     overview,
     reports,
     shell,
+    stops,
     system,
 )
 
@@ -40,6 +41,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/mail/<str:name>/", mails.mail, name="mail"),
     path("reports/<str:public_id>/", reports.report, name="report"),
     path("reports/<str:public_id>/<str:name>/", reports.download, name="report-file"),
+    path("stops/", stops.overview, name="stops"),
+    path("stops/new/", stops.new, name="stop-new"),
+    path("stops/<str:public_id>/", stops.stop, name="stop"),
+    path("stops/<str:public_id>/lift/", stops.lift, name="stop-lift"),
     path("settings/theme/", shell.theme, name="theme"),
     path("settings/keys/", keymap.keys, name="keys"),
     path("system/", system.system, name="system"),

@@ -26,6 +26,7 @@ from django.db.models.functions import Coalesce, Now
 from agentops.accounts.access import Action, Actor
 from approvals import eligibility, queries
 from approvals.models import Kind, Request, Revision, Risk, Snooze, State, Vote
+from runs import halted
 from runs.models import Run
 
 PAGE_SIZE = 50
@@ -176,11 +177,16 @@ def tallies(viewer: Actor) -> dict[str, int]:
 
 
 def rail(viewer: Actor, running: QuerySet[Run]) -> dict[str, int]:
-    """How many requests wait for ``viewer`` and how many runs are at work, in one query."""
+    """How many requests wait for ``viewer``, how many runs are at work and how many stops hold.
+
+    In one query.
+    """
     mine = requests_of(viewer).filter(_tab("", viewer))
-    both = _tally("inbox", mine).union(_tally("running", running), all=True)
-    counts = {str(name): int(number) for name, number in both}
-    return {"inbox": counts.get("inbox", 0), "running": counts.get("running", 0)}
+    others = _tally("running", running), _tally("stops", halted.holding())
+    counts = {
+        str(name): int(number) for name, number in _tally("inbox", mine).union(*others, all=True)
+    }
+    return {"inbox": 0, "running": 0, "stops": 0} | counts
 
 
 def _tally(name: str, rows: QuerySet[Any]) -> QuerySet[Any, Any]:

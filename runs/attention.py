@@ -76,6 +76,7 @@ class Sentence:
 def live_cards(runs: QuerySet[Run], now: datetime) -> tuple[Card, Card]:
     """Needs a person, and running now, from one look at the runs that are not over."""
     live = runs.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING])
+    held = listing.STOPPED
     asked = {
         "person": Count("id", filter=listing.VIEWS["person"].condition),
         "oldest": Min("status_at", filter=listing.VIEWS["person"].condition),
@@ -85,7 +86,7 @@ def live_cards(runs: QuerySet[Run], now: datetime) -> tuple[Card, Card]:
         "sleeping": Count("id", filter=Q(waiting_for__in=_ASLEEP)),
         "lag": Min("ready_at", filter=Q(status=RunStatus.QUEUED, ready_at__lte=Now())),
         "stuck": Count("id", filter=listing.VIEWS["stuck"].condition),
-        **{kind: Count("id", filter=Q(waiting_for=kind)) for kind in map(str, _KINDS)},
+        **{kind: Count("id", filter=Q(waiting_for=kind) & ~held) for kind in map(str, _KINDS)},
     }
     found = live.aggregate(**{f"n_{name}": value for name, value in asked.items()})
     counted = {name.removeprefix("n_"): value for name, value in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,9 @@ from agentops.sdk.errors import AgentopsError
 from runs.engine import store
 from runs.models import Run, RunStatus, Stop, StopScope
 
+_PUBLIC_ID = re.compile(r"stp_[0-9a-z]{1,20}")
+LONGEST_REASON = 500
+LONGEST_TARGET = 255
 # How long the first of two people's word is good.
 WORD_LASTS = timedelta(hours=1)
 
@@ -41,9 +45,25 @@ def _all() -> QuerySet[Stop]:
     return Stop.objects.select_related("thrown_by", "first_by", "lifted_by")
 
 
+def shown_to(viewer: Actor) -> list[Stop]:
+    """The stops that hold, as far as they may be told: of others' runs, operators hear."""
+    everybody = {StopScope.EVERYTHING, StopScope.AGENT, StopScope.AGENT_VERSION, StopScope.TOOL}
+    if allows(viewer, Action.OPERATE):
+        return list(holding())
+    own = Q(scope=StopScope.PERSON, target=viewer.user.get_username())
+    return list(holding().filter(Q(scope__in=everybody) | own))
+
+
+def known(public_id: str) -> str:
+    """The id, if it can be one. Raises NoSuchStop."""
+    if not _PUBLIC_ID.fullmatch(public_id):
+        raise NoSuchStop
+    return public_id
+
+
 def get(*, public_id: str) -> Stop:
     """A stop by its id. Raises NoSuchStop."""
-    found = _all().filter(public_id=public_id).first()
+    found = _all().filter(public_id=known(public_id)).first()
     if found is None:
         raise NoSuchStop
     return found

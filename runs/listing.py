@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.db.models import Count, F, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from runs import columns
+from runs import columns, statuses
 from runs.columns import Column
 from runs.models import Run, RunStatus, StopReason, WaitingFor
 
@@ -191,6 +191,8 @@ class View:
     condition: Q
 
 
+# One person lifts a stop, however many runs it holds.
+STOPPED = Q(waiting_detail__startswith=statuses.STOPPED)
 VIEWS: dict[str, View] = {
     "running": View("Running now", Q(status=RunStatus.RUNNING) | Q(status=RunStatus.QUEUED)),
     "person": View(
@@ -204,7 +206,8 @@ VIEWS: dict[str, View] = {
                 WaitingFor.BUDGET,
                 WaitingFor.OPERATOR,
             ],
-        ),
+        )
+        & ~STOPPED,
     ),
     "failing": View("Failing", Q(status=RunStatus.FAILED)),
     "stuck": View(
@@ -212,6 +215,7 @@ VIEWS: dict[str, View] = {
         Q(status=RunStatus.RUNNING, last_progress_at__lt=Now() - STUCK_AFTER)
         | Q(status__in=[RunStatus.QUEUED, RunStatus.WAITING], ready_at__lt=Now() - STUCK_AFTER),
     ),
+    "stopped": View("Stopped", Q(status=RunStatus.WAITING) & STOPPED),
     "asleep": View(
         "Asleep",
         Q(

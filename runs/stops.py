@@ -21,15 +21,13 @@ from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import AgentopsError
 from runs import halted, queries
 from runs.engine import store
-from runs.halted import NoSuchStop
+from runs.halted import LONGEST_REASON, LONGEST_TARGET, NoSuchStop
 from runs.labels import InvalidRequest
 from runs.models import Run, Stop, StopScope
 from runs.services.changes import announce, change
 
 log = structlog.get_logger(__name__)
 
-LONGEST_REASON = 500
-LONGEST_TARGET = 255
 # Batches of runs that the door which lifts lets go on itself; sweeps do the rest.
 BATCHES = 10
 
@@ -88,9 +86,9 @@ def lift(*, actor: Actor, public_id: str, reason: str) -> Stop:
     """
     authorize(actor, Action.OPERATE)
     authorize_person(actor)
-    why = _reason(reason)
+    why, named = _reason(reason), halted.known(public_id)
     with transaction.atomic(durable=True):
-        stop = Stop.objects.select_for_update().filter(public_id=public_id).first()
+        stop = Stop.objects.select_for_update().filter(public_id=named).first()
         if stop is None:
             raise NoSuchStop
         if stop.lifted_at is not None:

@@ -92,16 +92,12 @@ Ask = Callable[[ToolContext], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Attempt ``n`` of the step ``key``, which is about to begin.
-
-    ``asked``: the journal says that people were, or were about to be, asked about this step.
-    """
+    """Attempt ``n`` of the step ``key``, which is about to begin."""
 
     claim: Claim
     key: str
     n: int
     work: Work
-    asked: bool = False
 
     @property
     def tool(self) -> str:
@@ -138,13 +134,6 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Tells:
-    """These lines have to be in the journal before there is an answer: ask again then."""
-
-    events: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Asks:
     """Somebody was asked. The step waits as ``kind`` for ``message`` or until ``due``."""
 
@@ -172,9 +161,7 @@ class Held:
     events: tuple[Event, ...] = ()
 
 
-Permit = Passed | Tells | Asks | Refused | Held
-# The line that says that people are asked about a step, before anybody is.
-REQUESTED = "approval.requested"
+Permit = Passed | Asks | Refused | Held
 # What nobody had anything to say about.
 PASSED = Passed()
 

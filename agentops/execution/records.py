@@ -7,15 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agentops.sdk.codec import Encoded
-from agentops.sdk.errors import (
-    ChildFailed,
-    Denied,
-    EventTimeout,
-    OutcomeUnknown,
-    StepFailed,
-    StepTimeout,
-    Unanswered,
-)
+from agentops.sdk.errors import ChildFailed, EventTimeout, OutcomeUnknown, StepFailed, StepTimeout
 
 
 class Phase(enum.IntEnum):
@@ -110,10 +102,6 @@ ERRORS: dict[str, type[StepFailed]] = {
     "timeout": StepTimeout,
     "event_timeout": EventTimeout,
     "child_failed": ChildFailed,
-    "denied": Denied,
-    "approval_expired": Denied,
-    "declined": Unanswered,
-    "unanswered": Unanswered,
 }
 
 

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from agentops.accounts.access import visible_to
+from agentops.accounts.access import Action, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.sdk.catalog import catalog
 from agentops.views.shell import places
@@ -59,6 +59,7 @@ def _groups(request: HttpRequest, typed: str) -> Iterator[tuple[str, list[Found]
         return
     yield "Go to", _fitting(_places(request), words, SHOWN if words else 12)
     yield "Views of runs", _fitting(_views(), words) if words else []
+    yield "Stop", _fitting(_stops(request), words) if words else []
     yield "Start a run", _fitting(_agents(), words)
     yield "Runs", runs
     yield "Search", [_search(typed)] if typed else []
@@ -90,6 +91,17 @@ def _agents() -> list[Found]:
         Found(f"Start {agent.name}", reverse("agent", args=[agent.name]), "play", "agent")
         for agent in catalog().agents()
     ]
+
+
+def _stops(request: HttpRequest) -> list[Found]:
+    """The doors of the kill switch, for those who may."""
+    if not allows(actor_of(request), Action.OPERATE):
+        return []
+    door, icon = reverse("stop-new"), "octagon-pause"
+    agents = [agent.name for agent in catalog().agents()]
+    named = [(name, urlencode({"scope": "agent", "target": name})) for name in agents]
+    narrow = [Found(f"Stop agent {name}…", f"{door}?{about}", icon) for name, about in named]
+    return [Found("Stop everything…", door, icon), *narrow, Found("Stops", reverse("stops"), icon)]
 
 
 def _runs(request: HttpRequest, typed: str) -> list[Found]:

@@ -49,6 +49,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "quiet": "" if needs.count or wrong else _quiet(running.count, ended),
         "agents": fleet.busiest(agents, AGENTS_SHOWN),
         "more_agents": len(agents) - AGENTS_SHOWN,
+        "operates": allows(actor, Action.OPERATE),
         "first_steps": _first_steps(request, mine, wrong) if not ended.count else [],
     })  # fmt: skip
 

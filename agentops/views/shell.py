@@ -22,7 +22,8 @@ from agentops.accounts.models import User
 from agentops.views import keymap
 from agentops.views.people.places import settings_places
 from approvals import inbox
-from runs.models import Run, RunStatus
+from runs import halted
+from runs.models import Run, RunStatus, Stop
 from runs.release import build
 from runs.zones import zone
 
@@ -108,6 +109,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "far": [item for item in rail if item not in near],
         "waiting_for_me": cache(lambda: _tallies(request)["inbox"]),
         "running": cache(lambda: _tallies(request)["running"]),
+        "stops_holding": cache(lambda: _holding(request)),
         "settings_places": cache(lambda: settings_places(request)),
         "factor_missing": cache(lambda: _lacks_a_factor(request)),
     }
@@ -121,13 +123,20 @@ def _lacks_a_factor(request: HttpRequest) -> bool:
 def _tallies(request: HttpRequest) -> dict[str, int]:
     """How many requests wait for somebody and how many runs are at work, for the rail."""
     if not isinstance(request.user, User):
-        return {"inbox": 0, "running": 0}
+        return {"inbox": 0, "running": 0, "stops": 0}
     known: dict[str, int] | None = getattr(request, "tallies", None)
     if known is None:
         actor = actor_of(request)
         known = inbox.rail(actor, visible_to(actor, Run.objects.filter(status=RunStatus.RUNNING)))
         request.tallies = known  # type: ignore[attr-defined]
     return known
+
+
+def _holding(request: HttpRequest) -> list[Stop]:
+    """The stops that hold, told on every page. Where there is none, nothing more is asked."""
+    if not isinstance(request.user, User) or not _tallies(request)["stops"]:
+        return []
+    return halted.shown_to(actor_of(request))
 
 
 def places(request: HttpRequest) -> list[RailItem]:

@@ -30,6 +30,7 @@ from runs.api.runs import (
     StartBatch,
 )
 from runs.api.steps import SettleStep, StepDetail, StepList
+from runs.api.stops import LiftStop, StopDetail, StopList
 
 urlpatterns = [
     path("agents", AgentList.as_view(), name="api-agents"),
@@ -75,6 +76,9 @@ urlpatterns = [
     ),
     path("runs/<str:public_id>/steps/<path:key>", StepDetail.as_view(), name="api-run-step"),
     path("runs/<str:public_id>/stream", EventStream.as_view(), name="api-run-stream"),
+    path("stops", StopList.as_view(), name="api-stops"),
+    path("stops/<str:public_id>", StopDetail.as_view(), name="api-stop"),
+    path("stops/<str:public_id>/lift", LiftStop.as_view(), name="api-stop-lift"),
     path("tools", ToolList.as_view(), name="api-tools"),
     path("tools/<str:server>/<path:tool>/decide", DecideTool.as_view(), name="api-tool-decide"),
 ]

@@ -27,6 +27,22 @@ def new_stop_id() -> str:
     return new_id("stp")
 
 
+_ABOUT = {
+    StopScope.EVERYTHING: "everything",
+    StopScope.AGENT: "agent {}",
+    StopScope.AGENT_VERSION: "version {}",
+    StopScope.TOOL: "tool {}",
+    StopScope.CREDENTIAL: "credential {}",
+    StopScope.PERSON: "runs for {}",
+    StopScope.RUN: "run {}",
+}
+
+
+def about(scope: str, target: str) -> str:
+    """What a stop stops, as a sentence says it."""
+    return _ABOUT[StopScope(scope)].format(target)
+
+
 class Stop(models.Model):
     """A stop that was thrown, with its reason; it holds while ``lifted_at`` is null."""
 
@@ -67,7 +83,12 @@ class Stop(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"stop of {self.scope} {self.target}".rstrip()
+        return f"stop of {self.about}"
+
+    @property
+    def about(self) -> str:
+        """What is stopped, as a sentence says it."""
+        return about(self.scope, self.target)
 
 
 class TakeOver(models.Model):

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from agentops.accounts.access import NotFound, visible_to
+from agentops.accounts.access import Action, NotFound, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.catalog import catalog
@@ -145,6 +145,7 @@ def _about(request: HttpRequest, agent: Card) -> dict[str, Any]:
         "agent": agent,
         "day": next((day for day in days if day.name == agent.name), None),
         "took": fleet.took(mine, now).get(agent.name),
+        "operates": allows(actor_of(request), Action.OPERATE),
         "versions": fleet.versions(mine, now),
         "rows": run_rows(listing.page(mine).runs[:RECENT], now),
         "now": now,

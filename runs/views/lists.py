@@ -31,6 +31,7 @@ _DONE = {
     "running": ("Nothing is running now", "No run is queued or running."),
     "person": ("Nobody is waited for", "No run needs a person. All done."),
     "failing": ("Nothing failed", "No run that is kept has failed."),
+    "stopped": ("Nothing is stopped", "No stop holds a run."),
     "stuck": ("Nothing is stuck", "Every running run has made progress in the last five minutes."),
     "asleep": ("Nothing is asleep", "No run waits for a time, an event or another run."),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from agentops.accounts.access import Action, Actor, Forbidden, authorize, authorize_new
 from runs.drawing import RunDrawing
@@ -47,7 +48,8 @@ def _unblocking(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         href = "" if refused else reverse("tool-pins")
         return [Offer("Read what changed", href=href, style="primary", refused=refused)]
     if run.waiting_detail.startswith(STOPPED):
-        return [Offer("Resume run", "p", refused="It goes on when the stop is lifted")]
+        href = reverse("stop", args=[run.waiting_detail.removeprefix(STOPPED)])
+        return [Offer("See the stop", href=href, style="primary")]
     if run.waiting_for == WaitingFor.OPERATOR:
         paused = run.waiting_detail.startswith("paused:")
         refused = _refusal(drawn, actor, Action.CONTROL if paused else Action.OPERATE)
@@ -70,7 +72,7 @@ def _for_living(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         found.append(Offer("Do not pause", "p", posts=_at(drawn, "resume"), refused=refused))
     elif run.waiting_for != WaitingFor.OPERATOR:
         found.append(Offer("Pause run", "p", posts=_at(drawn, "pause"), refused=refused))
-    found.append(_fork(drawn, actor))
+    found += [_fork(drawn, actor), *_stop(drawn, actor)]
     return [*found, Offer("Cancel run…", "C", opens="cancel", refused=refused)]
 
 
@@ -84,6 +86,14 @@ def _for_final(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         post = _at(drawn, "retry")
         found.append(Offer("Retry from failure", "R", posts=post, style="primary", refused=refused))
     return [*found, _fork(drawn, actor), Offer("Run again…", href=again, refused=_beginning(actor))]
+
+
+def _stop(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    """Operators only: for others there is Pause."""
+    if _refusal(drawn, actor, Action.OPERATE) or drawn.run.waiting_detail.startswith(STOPPED):
+        return []
+    about = urlencode({"scope": "run", "target": drawn.run.public_id})
+    return [Offer("Stop run…", href=f"{reverse('stop-new')}?{about}")]
 
 
 def _fork(drawn: RunDrawing, actor: Actor) -> Offer:

@@ -18,10 +18,11 @@ import uvicorn
 from django.db import connection
 
 from agentops.accounts.models import User
+from agentops.accounts.roles import Role
 from agentops.api.codes import CODES
 from agentops.launcher.home import PROJECT
 from agentops.sdk import errors
-from runs import bulk
+from runs import bulk, halted
 from runs.models import BulkAction, Conversation, Run
 from tests import people
 
@@ -29,6 +30,7 @@ START = (PROJECT / "docs/how-to/start-a-run-from-your-app.md").read_text()
 STEER = (PROJECT / "docs/how-to/steer-many-runs.md").read_text()
 PEOPLE = (PROJECT / "docs/how-to/look-after-people.md").read_text()
 TALK = (PROJECT / "docs/how-to/hold-conversations.md").read_text()
+STOP = (PROJECT / "docs/how-to/stop-and-take-over.md").read_text()
 ERRORS = (PROJECT / "docs/reference/errors.md").read_text()
 
 
@@ -111,6 +113,15 @@ def test_the_curl_examples_for_a_service_work(environment: dict[str, str]) -> No
     run = Run.objects.get()
     assert run.owner is not None
     assert run.owner.username == "app"
+
+
+@NEEDS_CURL
+@pytest.mark.slow
+def test_the_curl_examples_of_stops_work(environment: dict[str, str]) -> None:
+    environment["AGENTOPS_TOKEN"] = people.token(people.person("ops", Role.OPERATOR))
+    told = run_shell(examples("sh", STOP), environment)
+    assert told.count('"scope":"tool","target":"send_refund"') == 2
+    assert halted.holding().get().by == "ops"
 
 
 @NEEDS_CURL

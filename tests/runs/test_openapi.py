@@ -29,7 +29,7 @@ from agentops.accounts.access import Actor
 from agentops.accounts.roles import Role, Scope
 from agentops.api.codes import CODES
 from runs import bulk, conversations, services
-from runs.models import BulkVerb, Memory, Run
+from runs.models import BulkVerb, Memory, Run, Stop
 from tests import people
 from tests.runs.fake_worker import FakeWorker
 
@@ -81,6 +81,8 @@ NEVER_DONE_HERE = {
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",
+    "GET /api/v1/stops", "POST /api/v1/stops", "GET /api/v1/stops/{public_id}",
+    "POST /api/v1/stops/{public_id}/lift",
     "GET /api/v1/tools", "POST /api/v1/tools/{server}/{tool}/decide",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
 }  # fmt: skip
@@ -102,6 +104,8 @@ SANE: dict[str, dict[str, Any]] = {
     "/settle": {"verdict": "stop"},
     "/replay": {},
     "/cancel": {},
+    "/stops": {"scope": "tool", "target": "pay", "reason": "It pays twice."},
+    "/lift": {"reason": "Mended."},
 }
 
 
@@ -156,6 +160,7 @@ def world(transactional_db: None, worker: FakeWorker, settings: Settings) -> Wor
         "conversations": [talk.public_id],
         "bulk-actions": [action.public_id],
         "agents": ["anything"],
+        "stops": [Stop.objects.create(scope="tool", target="x", reason="y", by="z").public_id],
         "memories": [
             Memory.objects.create(owner=owner, kind="person", key=key, codec=0, data=b"1").public_id
             for key in "abc"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from agentops.accounts.access import Actor, Forbidden, NotFound, PersonRequired
 from agentops.accounts.models import User
 from agentops.accounts.roles import Role, Scope
-from runs import halted, services, stops
+from runs import attention, halted, listing, services, stops
 from runs.engine import store
 from runs.engine.statements import CLAIM
 from runs.halted import Matter
@@ -297,6 +297,16 @@ def test_a_run_paused_before_stays_paused_by_who_paused_it(ana: Actor) -> None:
     stops.lift(actor=ana, public_id=stop.public_id, reason="mended")
     run.refresh_from_db()
     assert run.waiting_detail == "paused:olga"
+
+
+def test_what_a_stop_holds_needs_nobody_but_who_lifts_it(ana: Actor) -> None:
+    """Neither the tab nor the Overview counts ten thousand runs that one person lets go on."""
+    run = factories.run()
+    throw(ana, "agent", "invoice-clerk")
+    assert not Run.objects.filter(listing.VIEWS["person"].condition).exists()
+    assert Run.objects.get(listing.VIEWS["stopped"].condition) == run
+    needs, _ = attention.live_cards(Run.objects.all(), timezone.now())
+    assert (needs.count, needs.parts) == (0, [])
 
 
 # -- what is asked of it ---------------------------------------------------------------------
