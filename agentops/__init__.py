@@ -17,6 +17,7 @@ from agentops.sdk.delegating import agent_tool
 from agentops.sdk.errors import (
     AgentopsError,
     ChildFailed,
+    Denied,
     EventTimeout,
     Fatal,
     InvalidInput,
@@ -29,10 +30,12 @@ from agentops.sdk.errors import (
     StepFailed,
     StepTimeout,
     ToolError,
+    Unanswered,
     UnknownAgent,
 )
 from agentops.sdk.mcp import McpServer, mcp_server
 from agentops.sdk.memory import MemoryScope, Remembered
+from agentops.sdk.previews import Preview
 from agentops.sdk.remembering import memory_tools
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import Effect, Tool, Verified, tool
@@ -46,6 +49,7 @@ __all__ = [
     "AgentopsError",
     "ChildFailed",
     "ChildRun",
+    "Denied",
     "Effect",
     "EventTimeout",
     "Fatal",
@@ -57,6 +61,7 @@ __all__ = [
     "OutcomeUnknown",
     "PayloadError",
     "PayloadTooLarge",
+    "Preview",
     "Remembered",
     "RetryPolicy",
     "Retryable",
@@ -68,6 +73,7 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "Turn",
+    "Unanswered",
     "UnknownAgent",
     "Verified",
     "adopt",

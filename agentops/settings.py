@@ -305,14 +305,18 @@ AGENTOPS_MAX_PAYLOAD_BYTES: int = env.int("AGENTOPS_MAX_PAYLOAD_BYTES", default=
 # What an MCP server first says of a tool: “accept” it, or “ask” an operator.
 AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept")
 # What every sweep does besides its own duties, each in its own transaction.
-AGENTOPS_DUTIES: list[str] = ["approvals.duties.sweep", "approvals.escalation.sweep"]
+AGENTOPS_DUTIES: list[str] = [
+    "approvals.duties.sweep", "approvals.attention.keep", "approvals.escalation.sweep",
+]  # fmt: skip
 # What holds for tools that change something while no policy was ever saved: allow, ask or deny.
 AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
 # For how long a standing permission holds at most.
 AGENTOPS_GRANT_HOURS: float = env.float("AGENTOPS_GRANT_HOURS", default=8)
 AGENTOPS_RETENTION_DAYS: int = env.int("AGENTOPS_RETENTION_DAYS", default=90)
 # What every attempt of a step has to pass, asked in this order.
-AGENTOPS_GATES: list[str] = env.list("AGENTOPS_GATES", default=["runs.engine.stops.StopGate"])
+AGENTOPS_GATES: list[str] = env.list(
+    "AGENTOPS_GATES", default=["runs.engine.stops.StopGate", "approvals.gate.ApprovalGate"]
+)
 # Conversations without a message for so many days are erased; 0: they stay as long as their runs.
 AGENTOPS_CONVERSATION_DAYS: int = env.int("AGENTOPS_CONVERSATION_DAYS", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = AGENTOPS_MAX_PAYLOAD_BYTES + 64 * 1024

@@ -72,14 +72,22 @@ def title(spec: Spec) -> str:
 
 
 def _changes(was: Spec, now: Spec) -> Iterable[str]:
-    if was == now:
-        return
-    earlier, later = said(was), said(now)
-    if earlier != later:
-        yield f"- {earlier}"
-        yield f"+ {later}"
-    if was.title != now.title:
-        yield f"~ {now.id}: called “{now.title}”, was “{was.title}”"
+    """What became of one rule: only the parts of it that are different."""
+    earlier, later = _parts(was), _parts(now)
+    for mark, parts, others in (("-", earlier, later), ("+", later, earlier)):
+        told = [part for part in parts if part not in others]
+        if told:
+            yield f"{mark} {now.id}: {'; '.join(told)}"
+
+
+def _parts(spec: Spec) -> list[str]:
+    return [
+        wording.sentence(spec).removesuffix(" when"),
+        *([f"when {spec.when}"] if spec.when else []),
+        *(["watch only"] if spec.mode == "watch" else []),
+        *([f"called “{spec.title}”"] if spec.title else []),
+        *wording.terms(spec),
+    ]
 
 
 def _is_as_strict(now: Spec, was: Spec) -> bool:

@@ -6,24 +6,20 @@ and the kinds of the arguments; where the tool is known here, it says what it ta
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import cast
-
-import rfc8785
 
 from agentops.accounts.access import Actor
 from agentops.sdk import codec
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
 from agentops.sdk.tools import Tool
-from approvals import judging, moves
+from approvals import envelope, judging, moves
+from approvals.envelope import Envelope
 from approvals.models import Request, Revision
 from approvals.moves import By
 from approvals.refusals import InvalidEdit
-
-MOST_BYTES = 64 * 1024
 
 
 class NothingEdited(InvalidEdit):
@@ -40,20 +36,20 @@ def edit(
     before = read(revision)
     checked = _checked(request, cast("dict[str, object]", before["arguments"]), arguments)
     number = revision.number + 1
-    envelope = _frozen({**before, "revision": number, "arguments": checked})
+    put = _frozen(revision, checked)
     if checked == before["arguments"]:
         raise NothingEdited
     asks = judging.judge(request, before, checked)
     made = Revision.objects.create(
-        request=request, number=number, envelope=envelope, digest=_sha(envelope),
-        action=_sha(_frozen({"tool": before["tool"], "arguments": checked})), made_by=actor.user,
+        request=request, number=number, envelope=put.data, digest=put.digest, action=put.action,
+        made_by=actor.user,
     )  # fmt: skip
     by = By.actor(actor)
     changed = sorted(name for name in checked if checked[name] != before["arguments"][name])  # type: ignore[index]
     detail: dict[str, object] = {"revision": number, "changed": changed}
     if asks:
         detail["asks"] = asks
-    moves.record(request, "approval.edited", by, digest=_sha(envelope), detail=detail)
+    moves.record(request, "approval.edited", by, digest=put.digest, detail=detail)
     return made
 
 
@@ -102,15 +98,8 @@ def _kind(value: object) -> str:
     return kinds.get(type(value), "nothing")
 
 
-def _frozen(value: Mapping[str, object]) -> bytes:
+def _frozen(revision: Revision, arguments: Mapping[str, object]) -> Envelope:
     try:
-        frozen = rfc8785.dumps(dict(value))  # type: ignore[arg-type]  # it refuses what is no JSON
-    except rfc8785.CanonicalizationError as error:
+        return envelope.edited(Envelope(bytes(revision.envelope)), arguments)
+    except envelope.Unfit as error:
         raise InvalidEdit(f"arguments: {error}") from None
-    if len(frozen) > MOST_BYTES:
-        raise InvalidEdit(f"arguments: {len(frozen):,} bytes; at most {MOST_BYTES:,}.")
-    return frozen
-
-
-def _sha(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

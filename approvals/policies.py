@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from agentops.accounts.access import Action, Actor, authorize, authorize_person
+from agentops.accounts.access import Action, Actor, allows, authorize, authorize_person
 from agentops.accounts.models import Team, User
 from agentops.accounts.roles import Role
 from agentops.sdk.errors import AgentopsError
@@ -136,6 +136,18 @@ def open_proposal(team: Team | None) -> PolicyProposal | None:
     """What waits for somebody else's agreement."""
     found = PolicyProposal.objects.filter(team=team, closed_at__isnull=True)
     return found.select_related("made_by", "team").first()
+
+
+def proposed(proposal: PolicyProposal) -> list[str]:
+    """What a proposal would change, line by line."""
+    wanted = rules.recall(proposal.rules, unmatched=proposal.unmatched)
+    return comparing.difference(holding(proposal.team), wanted)
+
+
+def may_read(actor: Actor) -> bool:
+    """Whether they may see the rules: whoever looks after runs, decides, audits or administers."""
+    readers = (Action.ADMINISTER, Action.OPERATE, Action.DECIDE, Action.AUDIT)
+    return any(allows(actor, action) for action in readers)
 
 
 # -- changing --------------------------------------------------------------------------------

@@ -60,6 +60,15 @@ class Changed:
         return _STRICTNESS[self.after] > _STRICTNESS[self.before]
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """So many calls are decided one way now and would have been decided the other way."""
+
+    now: str
+    then: str
+    calls: int
+
+
 @dataclass(slots=True)
 class Replay:
     """What came of it. ``counts`` by what holds now and what the draft says, such as allow, ask."""
@@ -73,6 +82,12 @@ class Replay:
     unclear: int = 0
     unread: int = 0
     is_cut: bool = False
+
+    @property
+    def lines(self) -> list[Line]:
+        """The counts, those that differ first."""
+        counted = [Line(now, then, calls) for (now, then), calls in self.counts.items()]
+        return sorted(counted, key=lambda line: (line.now == line.then, -line.calls))
 
     @property
     def differs(self) -> int:

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import quorum, revealing
-from approvals.models import Kind, Record, Request, Revision, Risk, State
+from approvals.models import Kind, Request, Revision, Risk, State
+from approvals.recounting import Told, sentence
 from runs import figures
 from runs.statuses import Look
 
@@ -321,41 +322,7 @@ class Shown:
     def records(self) -> list[Told]:
         """What happened to it so far, first things first."""
         rows = self.request.records.order_by("-id")[:MOST_RECORDS]
-        return [Told(row.pk, row.at, _sentence(row)) for row in reversed(rows)]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something that happened to a request, in a sentence."""
-
-    pk: int
-    at: datetime
-    sentence: str
-
-
-_EVENTS = {
-    "approval.requested": "Asked", "question.asked": "Asked", "attention.raised": "Noticed",
-    "approval.withdrawn": "Word taken back", "approval.acknowledged": "Taken up",
-    "approval.given_back": "Given back", "approval.executed": "Let through to run",
-    "approval.edited": "Arguments changed", "approval.notified": "Told",
-    "approval.escalated": "Escalated", "approval.refused": "Refused at the call",
-}  # fmt: skip
-_VERDICTS = {"approve": "Approved", "reject": "Denied"}
-
-
-def _sentence(row: Record) -> str:
-    """A record as people read it."""
-    said = row.detail if isinstance(row.detail, dict) else {}
-    words = row.event.replace(".", " ").replace("_", " ").capitalize()
-    if row.event == "approval.voted":
-        words = _VERDICTS.get(str(said.get("verdict")), "Voted")
-    elif row.event == "approval.decided":
-        words = f"Is {said.get('to', 'decided')} now"
-    words = _EVENTS.get(row.event, words)
-    revision = f", revision {said['revision']}" if said.get("revision") else ""
-    instead = f" for {said['for']}" if said.get("for") else ""
-    why = f": {said['why']}" if said.get("why") else ""
-    return f"{words} by {row.by}{instead}{revision}{why}"
+        return [Told(row.pk, row.at, sentence(row)) for row in reversed(rows)]
 
 
 def _facts(envelope: Mapping[str, Any]) -> Iterator[Fact]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.views import deciding, keeping, pages
+from approvals.views import answering, bulk, deciding, keeping, pages
 
 urlpatterns = [
     path("inbox/", pages.requests, name="inbox"),
+    path("inbox/bulk/", bulk.decide, name="inbox-bulk"),
     path("inbox/<str:public_id>/", pages.item, name="inbox-item"),
     path("inbox/<str:public_id>/decide/", deciding.decide, name="inbox-decide"),
     path("inbox/<str:public_id>/edit/", deciding.edit, name="inbox-edit"),
@@ -15,5 +16,9 @@ urlpatterns = [
     path("inbox/<str:public_id>/revoke/", deciding.revoke, name="inbox-revoke"),
     path("inbox/<str:public_id>/snooze/", keeping.snooze, name="inbox-snooze"),
     path("inbox/<str:public_id>/look/", keeping.look, name="inbox-look"),
+    path("inbox/<str:public_id>/answer/", answering.answer, name="inbox-answer"),
+    path("inbox/<str:public_id>/decline/", answering.decline, name="inbox-decline"),
+    path("inbox/<str:public_id>/attend/", answering.attend, name="inbox-attend"),
+    path("inbox/<str:public_id>/ask/", answering.ask_back, name="inbox-ask"),
     path("inbox/of/<str:public_id>/", pages.of_run, name="inbox-of"),
 ]

@@ -18,6 +18,10 @@ _REASONS = {
     "payload_too_large": "tool_error",
     "child_failed": "tool_error",
     "event_timeout": "timeout",
+    "denied": "denied",
+    "approval_expired": "approval_expired",
+    "declined": "denied",
+    "unanswered": "approval_expired",
     "outcome_unknown": "uncertain",
 }
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 
 from agentops.execution.numbering import Numbering
 from agentops.execution.outcomes import Call
-from agentops.execution.port import PASSED, Action, Event, Held, Passed, Port, Refused
+from agentops.execution.port import (
+    PASSED,
+    REQUESTED,
+    Action,
+    Event,
+    Held,
+    Passed,
+    Permit,
+    Port,
+    Refused,
+    Tells,
+)
 from agentops.execution.records import Claim, Entry, Meta, Phase
 from agentops.execution.replay import Replay
 from agentops.execution.waits import Wait
@@ -40,20 +51,27 @@ class Permits:
         the row read after it: whatever was decided before the message came is seen now, and
         whatever comes later brings a message of its own.
         """
-        action = Action(self._claim, call.key, n, call.work)
         while True:
-            permit = await self._port.permit(action)
+            asked = self._replay.noted(REQUESTED, call.key)
+            permit = await self._port.permit(Action(self._claim, call.key, n, call.work, asked))
             if permit is PASSED:
                 return Permitted(call)
             await self._tell(call, permit.events)
-            if isinstance(permit, Passed):
-                return _permitted(call, permit)
-            if isinstance(permit, Refused):
-                return Failure(permit.code, permit.message, "", False, Certainty.NOT_DONE)
-            if isinstance(permit, Held):
-                return Wait(call.key, "operator", None, None, permit.detail)
-            if self._replay.take_message(permit.message) is None:
-                return Wait(call.key, permit.kind, permit.due, permit.message, permit.detail)
+            answer = self._answer(call, permit)
+            if answer is not None:
+                return answer
+
+    def _answer(self, call: Call, permit: Permit) -> Permitted | Wait | Failure | None:
+        """What a permit means for the step; None: ask once more."""
+        if isinstance(permit, Passed):
+            return _permitted(call, permit)
+        if isinstance(permit, Refused):
+            return Failure(permit.code, permit.message, "", False, Certainty.NOT_DONE)
+        if isinstance(permit, Held):
+            return Wait(call.key, "operator", None, None, permit.detail)
+        if isinstance(permit, Tells) or self._replay.take_message(permit.message) is not None:
+            return None
+        return Wait(call.key, permit.kind, permit.due, permit.message, permit.detail)
 
     def stopped(self, call: Call) -> bool:
         """Whether what was permitted must not act after all."""

@@ -92,12 +92,16 @@ Ask = Callable[[ToolContext], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Attempt ``n`` of the step ``key``, which is about to begin."""
+    """Attempt ``n`` of the step ``key``, which is about to begin.
+
+    ``asked``: the journal says that people were, or were about to be, asked about this step.
+    """
 
     claim: Claim
     key: str
     n: int
     work: Work
+    asked: bool = False
 
     @property
     def tool(self) -> str:
@@ -134,6 +138,13 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
+class Tells:
+    """These lines have to be in the journal before there is an answer: ask again then."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Asks:
     """Somebody was asked. The step waits as ``kind`` for ``message`` or until ``due``."""
 
@@ -161,7 +172,9 @@ class Held:
     events: tuple[Event, ...] = ()
 
 
-Permit = Passed | Asks | Refused | Held
+Permit = Passed | Tells | Asks | Refused | Held
+# The line that says that people are asked about a step, before anybody is.
+REQUESTED = "approval.requested"
 # What nobody had anything to say about.
 PASSED = Passed()
 

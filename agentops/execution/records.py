@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agentops.sdk.codec import Encoded
-from agentops.sdk.errors import ChildFailed, EventTimeout, OutcomeUnknown, StepFailed, StepTimeout
+from agentops.sdk.errors import (
+    ChildFailed,
+    Denied,
+    EventTimeout,
+    OutcomeUnknown,
+    StepFailed,
+    StepTimeout,
+    Unanswered,
+)
 
 
 class Phase(enum.IntEnum):
@@ -102,6 +110,10 @@ ERRORS: dict[str, type[StepFailed]] = {
     "timeout": StepTimeout,
     "event_timeout": EventTimeout,
     "child_failed": ChildFailed,
+    "denied": Denied,
+    "approval_expired": Denied,
+    "declined": Unanswered,
+    "unanswered": Unanswered,
 }
 
 

@@ -149,6 +149,10 @@ class Replay:
         self._notes.add((key, n))
         return not known
 
+    def noted(self, kind: str, key: str) -> bool:
+        """Whether there is a first line of this kind about a step."""
+        return (f"@{kind}/{key}", 1) in self._notes
+
     def told(self, entry: Entry) -> str:
         """What a model hears besides this outcome, as it or the intent before it says."""
         rows = [entry, *self._intents.get(entry.key, {}).values()]

@@ -17,7 +17,7 @@ from agentops.execution.port import Fenced, Halt, Unstorable, is_ours, presentab
 from agentops.execution.records import Entry, Message, Phase, error_from
 from agentops.execution.waits import Wait, Waits
 from agentops.sdk import codec
-from agentops.sdk.errors import Missing, Misuse
+from agentops.sdk.errors import Denied, Missing, Misuse
 from agentops.sdk.models import Noted
 from agentops.sdk.steps import AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
@@ -306,10 +306,12 @@ class Stepping:
     def _deliver_failure(self, asked: Asked, step: Step, record: object) -> None:
         error = error_from(record, asked.key)
         tool = step.tool if isinstance(step, Work) else None
-        if tool is not None and tool.fallback is not None and isinstance(step, Work):
+        # What must not happen does not happen in another way either.
+        stand_in = None if tool is None or isinstance(error, Denied) else tool.fallback
+        if tool is not None and stand_in is not None and isinstance(step, Work):
             self._degrade(tool.name)
             try:
-                self._fall_back(asked, tool_call(tool.fallback, step.args, step.kwargs, None))
+                self._fall_back(asked, tool_call(stand_in, step.args, step.kwargs, None))
             except Misuse as misuse:
                 asked.future.set_exception(misuse)
         elif tool is not None and tool.optional:

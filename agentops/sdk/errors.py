@@ -121,6 +121,23 @@ class StepFailed(AgentopsError):
         self.kind = kind
 
 
+class Denied(StepFailed):
+    """A rule or a person does not let this happen, or nobody decided in time.
+
+    ``code`` is ``denied`` or ``approval_expired``. The message is for the model as well: where a
+    person said why, it quotes them.
+    """
+
+    code = "denied"
+
+
+class Unanswered(StepFailed):
+    """A question has no answer: somebody declined it (``declined``), or nobody gave one in time
+    (``unanswered``)."""
+
+    code = "unanswered"
+
+
 class StepTimeout(StepFailed):
     """A step did not end within its timeout, on its last attempt."""
 

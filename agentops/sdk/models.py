@@ -31,6 +31,7 @@ COMPACT = "compact"
 # Each makes room of more than half the window, so that a second is rare.
 MOST_COMPACTIONS = 8
 LONGEST_RESULT = 60_000
+LONGEST_REASON = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,16 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool the model asked for, as a step. ``noted``: it may come back as Noted."""
+    """A tool the model asked for, as a step.
+
+    ``noted``: it may come back as Noted. ``reason``: what the model said beside it.
+    """
 
     tool: Tool[..., object]
     arguments: dict[str, object]
     id: str | None
     noted: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,7 @@ def talk(asked: Talk, answered: set[str]) -> Generator[Batch, Answers, object]:
                     f"The model's answer did not fit: {added[0].text}", code="output_invalid"
                 )
         else:
-            calls = _calls(asked, reply.message.uses, after)
+            calls = _calls(asked, reply, after)
             answers = yield from _called([call for call in calls if isinstance(call, ToolCall)])
             added = _results(reply.message.uses, calls, answers)
         said.extend(added)
@@ -279,11 +284,12 @@ def _answer(
         return None, tuple(told)
 
 
-def _calls(asked: Talk, uses: Sequence[ToolUse], after: str) -> list[ToolCall | str]:
+def _calls(asked: Talk, reply: Reply, after: str) -> list[ToolCall | str]:
     """What to call, or why not, for each use in turn."""
+    said = reply.text[:LONGEST_REASON]
     known = {tool.name: tool for tool in asked.tools}
     calls: list[ToolCall | str] = []
-    for number, use in enumerate(uses, 1):
+    for number, use in enumerate(reply.message.uses, 1):
         tool = known.get(use.name)
         if tool is None:
             names = ", ".join(known) or "none"
@@ -294,7 +300,8 @@ def _calls(asked: Talk, uses: Sequence[ToolUse], after: str) -> list[ToolCall | 
         except ValueError as error:
             calls.append(f"The arguments do not fit. {error}")
             continue
-        calls.append(ToolCall(tool, arguments, f"{after}/{use.id or number}", noted=True))
+        named = f"{after}/{use.id or number}"
+        calls.append(ToolCall(tool, arguments, named, noted=True, reason=said))
     identities = [c.id for c in calls if isinstance(c, ToolCall)]
     if len(set(identities)) < len(identities):
         calls = [

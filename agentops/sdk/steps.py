@@ -51,6 +51,8 @@ class Work:
     facts: Callable[[object], dict[str, object]] | None = None
     # Whether who asks wants to hear what people say of the result: it comes as Noted then.
     noted: bool = False
+    # What a model said beside the call, for people who decide about it.
+    reason: str = ""
     # For a call that is not of a tool of ours: what does it with other arguments.
     again: Callable[[Mapping[str, object]], Callable[..., object]] | None = None
 
@@ -178,7 +180,7 @@ def of(part: ModelCall | ToolCall | ChildWait) -> Step:
     if isinstance(part.tool, AgentTool):
         return spawn(part.tool.agent, part.arguments, title="", queue=None, id=part.id)
     work = tool_call(part.tool, (), part.arguments, part.id)
-    return replace(work, noted=True) if part.noted else work
+    return replace(work, noted=True, reason=part.reason) if part.noted else work
 
 
 def _nobody() -> object:

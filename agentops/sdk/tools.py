@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overloa
 from pydantic import ValidationError
 
 from agentops.sdk.errors import Misuse
+from agentops.sdk.previews import Preview
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.typing import Restorer, faults, restorer, takes_context, tool_form
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Told = Preview | str
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -89,6 +91,10 @@ class Tool(Generic[P, R_co]):
     """Arguments that the agent chose, so that no model does; see :meth:`given`."""
     delegate: str = ""
     """The agent that does the work, in a run of its own; see :func:`agentops.agent_tool`."""
+    approval: str = "policy"
+    """Whether a person is asked before each call: by the rules, always, or not for its own sake."""
+    preview: Callable[..., object] | None = None
+    """Tells people what a call would do."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co | Awaitable[R_co]:
         return self.fn(*args, **kwargs)
@@ -189,6 +195,8 @@ def tool(
     verify: Callable[..., Verified | Awaitable[Verified]] | None = ...,
     isolation: Literal["", "process"] = ...,
     target: str = ...,
+    approval: Literal["policy", "always", "never"] = ...,
+    preview: Callable[..., Told | Awaitable[Told]] | None = ...,
 ) -> Declare: ...
 def tool(
     fn: Callable[P, R] | None = None,
@@ -204,6 +212,8 @@ def tool(
     verify: Callable[..., Verified | Awaitable[Verified]] | None = None,
     isolation: str = "",
     target: str = "",
+    approval: str = "policy",
+    preview: Callable[..., object] | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Declare a function as a tool.
 
@@ -216,25 +226,24 @@ def tool(
     ``isolation="process"`` runs it in a process that is killed at the timeout. ``target`` names
     what it depends on, for the shared circuit breaker (default: the tool's name).
 
+    ``approval="always"`` asks a person before each call, ``"never"`` lets pass what no rule speaks
+    of. ``preview`` takes the same as ``verify`` and tells who is asked what a call would do, with a
+    :class:`~agentops.Preview` or a sentence.
+
     Raises Misuse for a declaration that contradicts itself.
     """
 
     def declare(function: Callable[P, R]) -> Tool[P, R]:
         label = name or str(getattr(function, "__name__", ""))
         declared = _effect(label, effect)
+        _check_asking(label, approval, preview)
         _check_declaration(label, declared, timeout, verify, isolation, function)
+        tries = retry or RetryPolicy(attempts=1 + _retries(declared, retries))
         return Tool(
-            fn=function,
-            name=label,
-            effect=declared,
-            timeout=timeout,
-            retry=retry or RetryPolicy(attempts=1 + _retries(declared, retries)),
-            optional=optional,
-            fallback=fallback,  # type: ignore[arg-type]  # same arguments is the author's promise
-            verify=verify,
-            isolation=isolation,
-            target=target or label,
-        )
+            function, label, declared, timeout, tries, optional,
+            fallback,  # type: ignore[arg-type]  # same arguments is the author's promise
+            verify, isolation, target or label, approval=approval, preview=preview,
+        )  # fmt: skip
 
     return declare if fn is None else declare(fn)
 
@@ -249,6 +258,13 @@ def _retries(effect: Effect, retries: int | None) -> int:
     if retries is not None:
         return max(0, retries)
     return 3 if effect in {Effect.READ, Effect.IDEMPOTENT} else 0
+
+
+def _check_asking(name: str, approval: str, preview: object) -> None:
+    if approval not in {"policy", "always", "never"}:
+        raise Misuse(f"Tool {name}: approval is policy, always or never, not {approval!r}.")
+    if preview is not None and not callable(preview):
+        raise Misuse(f"Tool {name}: preview is a function that takes the tool's arguments.")
 
 
 def _check_declaration(

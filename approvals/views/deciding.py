@@ -13,10 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from agentops.accounts import stepup
 from agentops.accounts.actors import actor_of
 from agentops.sdk.errors import AgentopsError
-from approvals import deciding, editing, quorum
+from approvals import deciding, quorum
 from approvals.deciding import Decided
 from approvals.forms import argument_form
 from approvals.models import Request, Risk, State, Verdict
+from approvals.refusals import InvalidEdit
 from approvals.showing import Shown
 from approvals.views.pages import the_request
 from runs.views.actions import telling_refusals
@@ -166,7 +167,7 @@ def edit(request: HttpRequest, public_id: str) -> HttpResponse:
             request=found, actor=actor, verdict=Verdict.APPROVE, revision=word.revision,
             digest=word.digest, comment=word.comment, arguments={**shown.arguments, **value},
         )  # fmt: skip
-    except editing.InvalidEdit as wrong:
+    except InvalidEdit as wrong:
         return _form(request, shown, form, str(wrong), status=422)
     except AgentopsError as refused:
         messages.error(request, str(refused), extra_tags="bad")

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import Actor
 from agentops.accounts.actors import actor_of
-from approvals import inbox
+from approvals import attention, inbox, questions
+from approvals.forms import question_form
 from approvals.inbox import TABS, Wanted
 from approvals.models import Kind, Request, Revision, Risk
 from approvals.showing import Row, Shown
@@ -76,13 +77,17 @@ def item(request: HttpRequest, public_id: str) -> HttpResponse:
 
 def drawn(request: HttpRequest, shown: Shown) -> dict[str, Any]:
     """What one request is drawn from."""
-    found, why_not = shown.request, ""
-    if found.kind == Kind.APPROVAL and shown.is_pending:
-        why_not = inbox.why_not(actor_of(request), found, shown.revision)
-    return {
-        "shown": shown, "item": found, "now": shown.now, "beside": Wanted().query,
-        "why_not": why_not, "barred": why_not,
-    }  # fmt: skip
+    found, actor = shown.request, actor_of(request)
+    context = {"shown": shown, "item": found, "now": shown.now, "beside": Wanted().query}
+    if not shown.is_pending:
+        return context
+    if found.kind == Kind.APPROVAL:
+        return {**context, "why_not": inbox.why_not(actor, found, shown.revision)}
+    if found.kind == Kind.QUESTION:
+        form = question_form(found.schema or {})
+        return {**context, "form": form, "why_not": questions.may_answer(actor, found)}
+    matter = attention.matter(found, actor, shown.now)
+    return {**context, "matter": matter, "why_not": matter.why_not if matter else ""}
 
 
 def the_request(actor: Actor, public_id: str) -> tuple[Request, Revision | None]:

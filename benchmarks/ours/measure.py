@@ -87,6 +87,8 @@ def prepare(found: Servers, url: str) -> None:
         "REDIS_URL": found.redis_url,
         "DJANGO_SETTINGS_MODULE": "agentops.settings",
         "AGENTOPS_AGENTS": "benchmarks.ours.agents",
+        # What is measured asks nobody; the gates are passed all the same.
+        "AGENTOPS_UNRULED": "allow",
         # Sessions that one process makes, another one reads.
         "SECRET_KEY": os.environ.get("SECRET_KEY") or token_urlsafe(50),
         "AGENTOPS_DEBUG": os.environ.get("AGENTOPS_DEBUG", "1"),

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 # With the second between two looks, no effect starts later than two after somebody stopped it.
 FRESH_SECONDS = 1.5
 AGAIN_SECONDS = 0.5
+# Connections that gates hold at once.
+MOST_AT_ONCE = 8
 # What the run of a step waits for that a gate could not judge.
 FAILED = "gate_failed:"
 
@@ -72,6 +74,7 @@ class Gates:
         self._gates: list[Gate] = [import_string(path)(self._in_thread) for path in paths]
         self._last_looks = [g for g in self._gates if type(g).is_stopped is not Gate.is_stopped]
         self._fresh_until = 0.0
+        self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
 
     # -- on the loop --------------------------------------------------------------------------
 
@@ -134,7 +137,8 @@ class Gates:
 
     async def _in_thread(self, work: Callable[[], object]) -> object:
         run = functools.partial(_with_connection, work)
-        return await self._host.threads.run(run, timeout=None, give_up=_nothing)
+        async with self._at_once:
+            return await self._host.threads.run(run, timeout=None, give_up=_nothing)
 
     # -- in the keeper's thread ---------------------------------------------------------------
 

@@ -104,13 +104,25 @@ def test_a_difference_reads_like_what_changed() -> None:
     assert lines == [
         "- no: Do not let any agent call delete*",
         "↕ small: now first of those that stay",
-        f"- big: Ask an approver before any agent calls refund when {BIG} (medium risk)",
-        f"+ big: Ask an approver before any agent calls refund when {BIG} (high risk)",
+        "- big: medium risk",
+        "+ big: high risk",
         "↕ big: now number 2 of those that stay",
         "+ new: Do not let any agent call any tool",
         "~ What no rule speaks of and does more than read must not happen.",
     ]
     assert comparing.difference(old, old) == []
+
+
+def test_of_a_changed_rule_only_what_is_different_is_told() -> None:
+    other = {"effect": "deny", "mode": "watch", "title": "Big", "when": ""}
+    assert comparing.difference(policy(ASK), policy(changed(ASK, **other))) == [
+        f"- big: Ask an approver before any agent calls refund; when {BIG}; medium risk",
+        "+ big: Do not let any agent call refund; watch only; called “Big”",
+    ]
+    assert comparing.difference(policy(ASK), policy(changed(ASK, when="false"))) == [
+        f"- big: when {BIG}",
+        "+ big: when false",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ class Plant:
             "AGENTOPS_HEARTBEAT_SECONDS": "0.4",
             "AGENTOPS_TICK_SECONDS": "1",
             "AGENTOPS_DRAIN_SECONDS": "2",
+            "AGENTOPS_UNRULED": "allow",
             "PYTHONUNBUFFERED": "1",
             world.VARIABLE: str(self.world.folder),
         }

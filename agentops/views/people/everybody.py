@@ -35,18 +35,25 @@ from runs.views.signing import signed_in
 P = ParamSpec("P")
 
 
-def administrators(
+def for_administrators(
     page: Callable[Concatenate[HttpRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """For others there is nothing here. What changes something asks who one is once more."""
+    """For others there is nothing here."""
 
     @wraps(page)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not allows(actor_of(request), Action.ADMINISTER):
             raise Http404("This is for administrators.")
-        return step_up(page)(request, *args, **kwargs)
+        return page(request, *args, **kwargs)
 
     return signed_in(guarded)
+
+
+def administrators(
+    page: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """The same; what changes something asks who one is once more."""
+    return for_administrators(step_up(page))
 
 
 @require_safe

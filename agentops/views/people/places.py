@@ -10,6 +10,7 @@ from django.urls import reverse
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import User
+from approvals import policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ _ADMINISTRATORS = (
 def settings_places(request: HttpRequest) -> list[SettingsPlace]:
     """The settings this person has: their own, and those of everybody if they look after them."""
     named: tuple[tuple[str, str], ...] = _OWN
+    if isinstance(request.user, User) and policies.may_read(actor_of(request)):
+        named += (("policies", "Policies"),)
     if isinstance(request.user, User) and allows(actor_of(request), Action.ADMINISTER):
         named += _ADMINISTRATORS
     return [

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from agentops.views import account
-from agentops.views.people import escalation, everybody, notifications, own
+from agentops.views.people import escalation, everybody, notifications, own, policies
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="profile"), name="settings"),
@@ -56,4 +56,10 @@ urlpatterns = [
     path("teams/", everybody.add_team, name="teams"),
     path("services/", everybody.services, name="services"),
     path("services/new/", everybody.new_service, name="service-new"),
+    path("policies/", policies.rules_now, name="policies"),
+    path("policies/edit/", policies.edit, name="policy-edit"),
+    path("policies/save/", policies.save, name="policy-save"),
+    path("policies/versions/<int:number>/", policies.version, name="policy-version"),
+    path("policies/proposals/<int:number>/agree/", policies.agree, name="policy-agree"),
+    path("policies/proposals/<int:number>/refuse/", policies.refuse, name="policy-refuse"),
 ]
