@@ -21,6 +21,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import F
 
+from agentops.execution.faults import fault
 from approvals import chains, notices, receivers
 from approvals.chains import Telling
 from approvals.models import (
@@ -150,6 +151,7 @@ def _tell(row: Request, telling: Telling, now: datetime, *, is_last: bool) -> No
         row, "approval.escalated", step=telling.step, time=telling.time, telling=row.chain_step,
         told=told.told, held=told.held, not_told=told.not_told, nobody=found.nobody,
     )  # fmt: skip
+    fault("escalation.told")
     _move(row, None if is_last else _next(told, telling, now))
     log.info("approval.escalated", request=row.public_id, telling=row.chain_step,
              told=len(told.told), held=len(told.held))  # fmt: skip

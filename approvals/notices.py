@@ -22,6 +22,7 @@ from approvals.receivers import Receiver
 from runs import outbox
 
 MOST = 200
+ESCALATES = ("asked", "reminded", "escalated")
 OVER = "over, or taken up, before quiet hours ended"
 log = structlog.get_logger(__name__)
 
@@ -114,8 +115,10 @@ def deliver_held(*, now: datetime) -> int:
 
 
 def _is_worth_knowing(notice: Notice) -> bool:
-    """Whether it still waits, and nobody has said that they look after it."""
-    waits = notice.request.state == State.PENDING and notice.request.acknowledged_at is None
+    """Whether it still waits; what escalates also: for anybody, as nobody looks after it."""
+    waits = notice.request.state == State.PENDING
+    if notice.event in ESCALATES:
+        waits = waits and notice.request.acknowledged_at is None
     return notice.person.is_active and (waits or notice.event == "decided")
 
 

@@ -26,6 +26,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from agentops.accounts.models import User
+from agentops.execution.faults import fault
 from agentops.mail import sending
 from agentops.sdk.errors import Fatal, OutcomeUnknown, Retryable
 from runs.models import OutboxMail
@@ -119,6 +120,7 @@ def claim() -> OutboxMail | None:
 
 def _attempt(mail: OutboxMail) -> bool:
     """Send one message and write down what became of it. False: nobody can be reached now."""
+    fault("mail.claimed")
     try:
         sending.hand_over(_message(mail))
     except (sending.NotSetUp, Retryable) as error:
@@ -133,6 +135,7 @@ def _attempt(mail: OutboxMail) -> bool:
     except Exception as error:  # noqa: BLE001 - one message must not stop those behind it
         _again(mail, error)
         return True
+    fault("mail.handed_over")
     _sent(mail)
     return True
 

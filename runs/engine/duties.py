@@ -48,8 +48,8 @@ def _one(name: str) -> bool:
     """Do one duty. False: another process is at it."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_SPACE, _number(name)])
-            (is_ours,) = cursor.fetchone()
+            cursor.execute(_BEGIN, [_SPACE, _number(name)])
+            is_ours = cursor.fetchone()[0]
         if is_ours:
             import_string(name)()
             _note(name)
@@ -61,6 +61,13 @@ def _number(name: str) -> int:
     return zlib.crc32(name.encode()) - 2**31
 
 
+# A process that freezes within a duty loses its connection, and with it its locks, so that others
+# go on; one that meets somebody else's lock lets the duty fail rather than the sweep wait.
+_BEGIN = """
+    SELECT pg_try_advisory_xact_lock(%s, %s),
+        set_config('idle_in_transaction_session_timeout', '20s', true),
+        set_config('lock_timeout', '10s', true)
+"""
 # A sweep every two seconds in every process: its success is written down every ten.
 _NOTE = """
     INSERT INTO duty (name, done_at, error) VALUES (%s, now(), '')
