@@ -12,11 +12,12 @@ from django.test import Client
 
 from agentops.accounts.models import User
 from agentops.mail import backend, maildir
+from approvals import preferences
 from approvals.models import Preference
 from runs import outbox
 from runs.models import OutboxMail
 
-ALL = {"wants": ["asked", "reminded", "escalated", "decided"]}
+ALL = {"wants": list(preferences.EVENTS)}
 HERE = "/settings/notifications/"
 
 
@@ -37,7 +38,7 @@ def test_what_is_wanted_is_kept_and_shown_again(page: Client, ana: User) -> None
     said = {"wants": ["asked"], "quiet_from": "22:00", "quiet_to": "07:00", "zone": "Asia/Tokyo"}
     assert page.post(HERE, said).status_code == 302
     row = Preference.objects.get(person=ana)
-    assert row.switched_off == ["decided", "escalated", "reminded"]
+    assert row.switched_off == sorted(set(preferences.EVENTS) - {"asked"})
     assert (row.quiet, row.zone) == ({"from": "22:00", "to": "07:00"}, "Asia/Tokyo")
     body = page.get(HERE).content.decode()
     assert 'value="22:00"' in body
