@@ -228,7 +228,10 @@ def _fact(desk: Desk, because: str) -> str:
 
 
 def _data(message: Message | None) -> object:
+    """What a tool returned. Before it may stand what a person changed about the call."""
+    if message is None or message.failed:
+        return None
     try:
-        return json.loads(message.text) if message is not None and not message.failed else None
+        return json.loads(message.text.rpartition("\n\n")[2])
     except ValueError:
         return None
