@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
-from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentops.launcher.home import PROJECT
 from agentops.mail import maildir
-from tests.launcher.launched import PATIENCE_SECONDS, Launched, environment, launched
+from tests.launcher import doors
+from tests.launcher.doors import Browser, api, command, ended, rows
+from tests.launcher.launched import Launched, launched
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("launcher")]
 
@@ -38,76 +29,19 @@ SAMPLES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "research-digest": ({"question": "What may a worker that dies leave behind?"}, "answer"),
 }
-_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    without = dict.fromkeys(_KEYS, "")
+    without = doors.NO_KEYS
     folder = tmp_path_factory.mktemp("samples")
     with launched(folder, AGENTOPS_OPERATOR_PASSWORD=PASSWORD, **without) as it:
         yield it
 
 
-def command(running: Launched, *arguments: str) -> str:
-    said = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
-        env=environment(AGENTOPS_DATA=str(running.home.folder)),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-    return said.stdout
-
-
 @pytest.fixture(scope="module")
 def token(running: Launched) -> str:
-    found = re.search(r"agp_\S+", command(running, "api_token", "operator"))
-    assert found is not None
-    return found[0]
-
-
-def api(running: Launched, token: str, path: str, body: object = None) -> Any:
-    asked = urllib.request.Request(
-        f"{running.state['url']}/api/v1{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked, timeout=20) as answer:
-        return json.load(answer)
-
-
-def ended(running: Launched, token: str, run_id: str) -> dict[str, Any]:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < give_up_at:
-        run: dict[str, Any] = api(running, token, f"/runs/{run_id}")
-        if run["status"] in {"succeeded", "failed", "cancelled", "expired"}:
-            return run
-        time.sleep(0.2)
-    raise AssertionError(f"{run_id} did not end: {run}")
-
-
-class Browser:
-    """Somebody at the console: pages, forms, a session."""
-
-    def __init__(self, running: Launched) -> None:
-        self.base = str(running.state["url"])
-        jar = urllib.request.HTTPCookieProcessor(CookieJar())
-        self._opener = urllib.request.build_opener(jar)
-
-    def get(self, path: str) -> str:
-        with self._opener.open(self.base + path, timeout=20) as answer:
-            return str(answer.read().decode())
-
-    def post(self, page: str, action: str, fields: dict[str, str]) -> str:
-        """Fill in the form of a page and send it; the address one comes to."""
-        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.get(page)))
-        data = urllib.parse.urlencode({**hidden, **fields}).encode()
-        asked = urllib.request.Request(self.base + action, data, {"Referer": self.base + page})
-        with self._opener.open(asked, timeout=20) as answer:
-            return str(answer.url).removeprefix(self.base)
+    return doors.token(running)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +108,7 @@ def test_the_shop_has_changed_by_what_was_asked_and_no_more(running: Launched, t
     for given in ({}, SAMPLES["support-desk"][0]):
         started = api(running, token, "/runs", {"agent": "support-desk", "input": given})
         check(ended(running, token, started["id"]), "support-desk")
-    refunded = dict(_rows(running.home.folder, "SELECT number, refunded_cents FROM orders"))
+    refunded = dict(rows(running.home.folder, "SELECT number, refunded_cents FROM orders"))
     assert refunded == {"4390": 0, "4411": 8900, "4412": 0, "4413": 12990, "4414": 4500}
     assert {mail.recipients for mail in maildir.newest(running.home.folder / "mail")} >= {
         "ana@example.org", "cem@example.org",
@@ -184,18 +118,13 @@ def test_the_shop_has_changed_by_what_was_asked_and_no_more(running: Launched, t
 def test_a_worker_that_dies_after_each_effect_repeats_none(tmp_path: Path) -> None:
     """Killed when the money has moved and when the mail is out, before either was recorded."""
     faults = "effect.after/refund:1:exit,effect.after/send_reply:1:exit"
-    without = dict.fromkeys(_KEYS, "")
+    without = doors.NO_KEYS
     with launched(tmp_path, AGENTOPS_FAULTS=faults, **without) as it:
         told = command(it, "demo", "support-desk")
-        refunds = _rows(tmp_path, "SELECT number, cents FROM refunds WHERE key NOT LIKE 'seed%'")
+        refunds = rows(tmp_path, "SELECT number, cents FROM refunds WHERE key NOT LIKE 'seed%'")
         assert told.count("A worker took it") == 3, told
         assert refunds == [("4411", 8900)]
-        assert _rows(tmp_path, "SELECT refunded_cents FROM orders WHERE number = '4411'") == [
+        assert rows(tmp_path, "SELECT refunded_cents FROM orders WHERE number = '4411'") == [
             (8900,)
         ]
         assert len(maildir.newest(tmp_path / "mail")) == 1
-
-
-def _rows(data: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(data / "shop" / "shop.sqlite3")) as shop:
-        return shop.execute(query).fetchall()
