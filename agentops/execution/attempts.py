@@ -237,7 +237,9 @@ class Attempts:
         sink = functools.partial(self._show, call.key, flight.n)
         known_as = self._replay.origin_of(call.key)
         memory = functools.partial(self._port.memory, self._claim)
-        context = context_of(self._claim, call.key, flight.n, work.timeout, known_as, sink, memory)
+        context = context_of(
+            self._claim, call.key, flight.n, work.timeout, known_as, sink, memory, flight.approval
+        )
         args = (context, *work.args) if work.takes_context else work.args
         if flight.choice is not None:
             return await bounded(flight.choice.ask(context), work.timeout)

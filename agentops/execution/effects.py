@@ -174,6 +174,7 @@ def context_of(
     known_as: str,
     sink: Callable[[str], None] | None = None,
     memory: Callable[[], Store] | None = None,
+    approval: str = "",
 ) -> ToolContext:
     """What attempt ``n`` of a step may know about its call, and where its text goes."""
     return ToolContext(
@@ -184,4 +185,5 @@ def context_of(
         known_as=known_as,
         sink=sink,
         memory=memory,
+        approval=approval,
     )

@@ -55,6 +55,12 @@ class Flight:
     # Whether it runs with arguments that were given to it: what lost it needs them to be settled.
     given: bool = False
 
+    @property
+    def approval(self) -> str:
+        """The request by which a person let it pass, if one did."""
+        said = self.note.get("approval")
+        return str(said.get("request", "")) if isinstance(said, dict) else ""
+
     @classmethod
     def begin(cls, work: Work, n: int, now: datetime) -> Flight:
         """Attempt ``n`` begins now."""

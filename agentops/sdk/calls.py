@@ -22,12 +22,15 @@ class ToolContext:
         sink: Callable[[str], None] | None = None,
         known_as: str = "",
         memory: Callable[[], Store] | None = None,
+        approval: str = "",
     ) -> None:
         self.run_id = run_id
         self.key = key
         # The key it had before the run failed here and went on: to the outside the same call.
         self.known_as = known_as or key
         self.attempt = attempt
+        # The request by which a person let this very call pass; empty where nobody was asked.
+        self.approval = approval
         self.deadline = deadline
         self._sink = sink
         self._memory = memory
@@ -37,7 +40,8 @@ class ToolContext:
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """For a tool that runs in a process of its own; the deadline counts from there."""
         left = self.deadline - time.monotonic()
-        return _context_in_process, (self.run_id, self.key, self.attempt, left, self.known_as)
+        facts = (self.run_id, self.key, self.attempt, left, self.known_as, self.approval)
+        return _context_in_process, facts
 
     @property
     def seconds_left(self) -> float:
@@ -79,9 +83,13 @@ class ToolContext:
 
 
 def _context_in_process(
-    run_id: str, key: str, attempt: int, left: float, known_as: str
+    run_id: str, key: str, attempt: int, left: float, known_as: str, approval: str
 ) -> ToolContext:
-    deadline = time.monotonic() + left
     return ToolContext(
-        run_id=run_id, key=key, attempt=attempt, deadline=deadline, known_as=known_as
+        run_id=run_id,
+        key=key,
+        attempt=attempt,
+        deadline=time.monotonic() + left,
+        known_as=known_as,
+        approval=approval,
     )

@@ -12,7 +12,7 @@ from typing import Annotated
 from django.conf import settings
 from pydantic import WithJsonSchema
 
-from agentops import ToolContext, Verified, tool
+from agentops import Preview, ToolContext, Verified, tool
 from agentops.agents.support_desk import shop
 from agentops.agents.support_desk.records import Order, Refund
 from agentops.mail import sending
@@ -55,7 +55,17 @@ def refund_is_made(ctx: ToolContext, *_: object, **__: object) -> Verified:
     return Verified.not_done() if made is None else Verified.done(made)
 
 
-@tool(effect="once", timeout=30, retries=3, verify=refund_is_made)
+def refund_would(customer: str, order: str, amount: Euros, reason: str) -> Preview:  # noqa: ARG001
+    """What a person sees before they decide. The order refunded otherwise meanwhile: asked anew."""
+    paid, refunded = shop.account_of(customer, order)
+    return Preview(
+        f"{customer} gets {amount} € of the {paid} € paid for order {order}.",
+        {"refunded, €": (refunded, refunded + amount)},
+        etag=f"{order}: {refunded} of {paid}",
+    )
+
+
+@tool(effect="once", timeout=30, retries=3, verify=refund_is_made, preview=refund_would)
 def refund(ctx: ToolContext, customer: str, order: str, amount: Euros, reason: str) -> Refund:
     """Pay back ``amount`` euros of one of the customer's orders. Cannot be undone."""
     return shop.pay_back(
@@ -65,6 +75,7 @@ def refund(ctx: ToolContext, customer: str, order: str, amount: Euros, reason: s
         order=order,
         amount=amount,
         reason=reason,
+        approved=bool(ctx.approval),
     )
 
 
