@@ -367,6 +367,11 @@ SPECTACULAR_SETTINGS = {
         "StepStatus": "runs.steps.StepStatus",
         "StopReason": "runs.models.StopReason",
         "WaitingFor": "runs.models.WaitingFor",
+        "RequestState": "approvals.models.State",
+        "RequestKind": "approvals.models.Kind",
+        "RequestRisk": "approvals.models.Risk",
+        "RequestOnExpiry": "approvals.models.OnExpiry",
+        "RequestVerdict": "approvals.models.Verdict",
     },
 }
 

@@ -21,6 +21,8 @@ from approvals.models import Request, Revision
 from approvals.moves import By
 from approvals.refusals import InvalidEdit
 
+__all__ = ["InvalidEdit", "NothingEdited", "edit", "read"]
+
 
 class NothingEdited(InvalidEdit):
     """These are the arguments it has already. Approve them without sending arguments."""

@@ -118,14 +118,14 @@ def issue(*, request: Request, actor: Actor, wish: Wish) -> Grant:
 def revoke(*, actor: Actor, public_id: str) -> Grant:
     """End a permission now. Who gave it, who decides near it, and who administers, may.
 
-    Repeated it changes nothing. Raises PersonRequired, NotFound or Forbidden.
+    Repeated it changes nothing. Raises NotFound, PersonRequired or Forbidden.
     """
-    authorize_person(actor)
     with services.change():
         rows = Grant.objects.select_for_update(of=("self",))
         held = rows.filter(pk__in=visible(actor).values("pk"), public_id=public_id).first()
         if held is None:
             raise NotFound(f"There is no grant {public_id[:40]}, or it is not yours to see.")
+        authorize_person(actor)
         theirs = held.issued_by_id == actor.user.pk
         if not theirs and not actor.allowed & {Action.DECIDE, Action.ADMINISTER}:
             raise Forbidden(eligibility.NEEDS_ROLE)

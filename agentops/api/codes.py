@@ -75,6 +75,11 @@ CODES: dict[str, Code] = {
     ),
     "queue_full": Code(429, retryable=True, retry_after_seconds=5),
     # Requests to people.
+    "sign_in_again": Code(
+        403, suggestions=("Sign in once more at /sign-in/again/, then send it again.",)
+    ),
+    "stale_offer": Code(409, suggestions=("GET …/grants lists what is offered now.",)),
+    "not_granted": Code(409),
     "already_decided": Code(409, suggestions=("GET /api/v1/approvals/{id} says who did.",)),
     "request_changed": Code(
         409, suggestions=("GET /api/v1/approvals/{id} again; send what you read there.",)

@@ -44,6 +44,7 @@ urlpatterns = [
     path("delegations/<str:public_id>", DelegationDetail.as_view(), name="api-delegation"),
     path("password", PasswordDoor.as_view(), name="api-password"),
     path("", include("runs.api.urls")),
+    path("", include("approvals.api.urls")),
     # Whatever it is; a path converter stops at a line break.
     re_path("", NoSuchAddress.as_view()),
 ]

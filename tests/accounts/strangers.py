@@ -19,14 +19,16 @@ from agentops.accounts import delegations
 from agentops.accounts.actors import Actor
 from agentops.accounts.models import ApiToken, Team, User
 from agentops.accounts.roles import Role
+from approvals.models import Grant
 from runs import conversations, memories
 from runs.models import Run, SavedView
 from tests import factories
+from tests.approvals import making
 from tests.people import person, token
 
 # Everything but looking after the whole installation.
 ROLES = set(Role) - {Role.ADMINISTRATOR, Role.AUDITOR}
-_ID = re.compile(r"\b(?:run|conv|mem|tok|dlg|bulk|view)_[0-9a-z]{20}\b")
+_ID = re.compile(r"\b(?:run|conv|mem|tok|dlg|bulk|view|req|grt)_[0-9a-z]{20}\b")
 
 
 @dataclass
@@ -78,6 +80,7 @@ def household(name: str) -> Household:
     for scope, named in (("person", ""), ("team", team.name)):
         space = memories.namespace(actor=Actor(owner), scope=scope, team=named)
         memories.add(space=space, key=canary, value=canary, by=name)
+    _asked(owner, team, canary)
     service = person(f"service-of-{name}")
     User.objects.filter(pk=service.pk).update(is_service=True)
     delegations.give(person=owner, service=service.username, days=1, now=timezone.now())
@@ -85,6 +88,18 @@ def household(name: str) -> Household:
     made.ids = set(ids_of(owner))
     made.numbers = _numbered(owner, canary)
     return made
+
+
+def _asked(owner: User, team: Team, canary: str) -> None:
+    """What waits for people about a run of theirs, and a grant for it."""
+    run = making.waiting_run(owner, team=team, title=canary)
+    asked = making.approval(run, title=canary, arguments={"to": canary, "amount": "1.50"})
+    making.question(run, title=canary)
+    Grant.objects.create(
+        tool="refund", tool_digest="", agent=run.agent, agent_version="", owner=owner, team=team,
+        when=f'arguments.to == "{canary}"', issued_by=owner, issued_from=asked,
+        expires_at=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
 
 
 def security_key(of: Household) -> None:

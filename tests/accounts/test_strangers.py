@@ -19,6 +19,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from agentops.accounts.models import ApiToken, Delegation, Membership, User
 from agentops.sdk import catalog
+from approvals.models import Grant, Request
 from runs import bell
 from runs.live.hub import hub
 from runs.models import Conversation, Memory, Run, SavedView
@@ -108,6 +109,9 @@ def rows(somebody: Household) -> str:
     own = (UserSession, Authenticator, Membership)
     kept = [list(kind._default_manager.filter(user=me).order_by("pk").values()) for kind in own]
     kept.append(list(Delegation.objects.filter(person=me).values()))
+    asked = Request.objects.filter(owner=me).order_by("pk")
+    kept += [list(asked.values()), list(Grant.objects.filter(owner=me).values())]
+    kept.append(list(asked.values("votes")))
     kept.append(list(SavedView.objects.filter(owner=me).values()))
     kept.append(list(Memory.objects.filter(text__contains=somebody.canary).order_by("pk").values()))
     kept.append(list(User.objects.filter(pk=me.pk).values("password", "is_active", "groups")))

@@ -31,6 +31,7 @@ from agentops.api.codes import CODES
 from runs import bulk, conversations, services
 from runs.models import BulkVerb, Memory, Run, Stop
 from tests import people
+from tests.approvals import making
 from tests.runs.fake_worker import FakeWorker
 
 
@@ -84,6 +85,12 @@ NEVER_DONE_HERE = {
     "GET /api/v1/stops", "POST /api/v1/stops", "GET /api/v1/stops/{public_id}",
     "POST /api/v1/stops/{public_id}/lift",
     "GET /api/v1/tools", "POST /api/v1/tools/{server}/{tool}/decide",
+    # Only a session decides; tests/approvals/test_api.py does it in one.
+    "POST /api/v1/approvals/decide", "POST /api/v1/approvals/{public_id}/decide",
+    "POST /api/v1/approvals/{public_id}/withdraw", "POST /api/v1/approvals/{public_id}/revoke",
+    "POST /api/v1/approvals/{public_id}/ask-back", "POST /api/v1/approvals/{public_id}/grants",
+    "POST /api/v1/grants/{public_id}/revoke", "POST /api/v1/deputies",
+    "POST /api/v1/deputies/{number}/end",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
 }  # fmt: skip
 EXAMPLES = 5
@@ -103,6 +110,8 @@ SANE: dict[str, dict[str, Any]] = {
     "/fork": {"at_seq": 1},
     "/settle": {"verdict": "stop"},
     "/replay": {},
+    "/answer": {"answer": {"account": "EU"}},
+    "/decline": {},
     "/cancel": {},
     "/stops": {"scope": "tool", "target": "pay", "reason": "It pays twice."},
     "/lift": {"reason": "Mended."},
@@ -153,7 +162,11 @@ def world(transactional_db: None, worker: FakeWorker, settings: Settings) -> Wor
     }
     callers = {name: {"Authorization": f"Bearer {secret}"} for name, secret in secrets.items()}
     doomed, *others = Run.objects.exclude(pk=parked.pk).values_list("public_id", flat=True)
+    first, second, third = (making.question(making.waiting_run(owner)) for _ in range(3))
     named = {
+        "approvals/{public_id}/answer": [first.public_id],
+        "approvals/{public_id}/decline": [second.public_id],
+        "approvals/{public_id}": [third.public_id],
         "runs/{public_id}/steps": [parked.public_id],
         "runs/{public_id}/cancel": [doomed],
         "runs": others,
