@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals import deciding, moves, questions
+from approvals import deciding, freezing, moves, questions
 from approvals.models import OPEN, Kind, OnExpiry, Request, State
 from approvals.moves import SWEEP
 from runs.models import Run
@@ -25,10 +25,11 @@ log = structlog.get_logger(__name__)
 
 def sweep() -> None:
     """Do every duty once. The caller's transaction, if there is one, holds it all."""
+    freezing.thaw()
     for rows, duty in (
         (_abandoned(), _cancel),
-        (_overdue(), _expire),
-        (_unused(), _lapse),
+        (freezing.awake(_overdue()), _expire),
+        (freezing.awake(_unused()), _lapse),
     ):
         _each(rows, duty)
 

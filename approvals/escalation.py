@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from agentops.execution.faults import fault
-from approvals import chains, notices, receivers
+from approvals import chains, freezing, notices, receivers
 from approvals.chains import Telling
 from approvals.models import (
     Chain,
@@ -90,7 +90,9 @@ def newest(chain: Chain) -> ChainVersion | None:
 def advance(*, now: datetime) -> int:
     """Do the next telling of every request where it is due. Answers how many were done."""
     due = Request.objects.filter(state=State.PENDING, next_step_at__lte=now)
-    numbers = list(due.order_by("next_step_at", "pk").values_list("pk", flat=True)[:MOST])
+    numbers = list(
+        freezing.awake(due).order_by("next_step_at", "pk").values_list("pk", flat=True)[:MOST]
+    )
     return sum(_guarded(pk, now, lambda row: _step(row, now)) for pk in numbers)
 
 

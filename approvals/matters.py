@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection
 
 from agentops.accounts.access import Actor, NotFound
-from approvals import eligibility, moves, queries, quorum
+from approvals import eligibility, freezing, moves, queries, quorum
 from approvals.models import Kind, OnExpiry, Request, Revision, State, Vote
 from approvals.refusals import (
     AlreadyDecided,
@@ -71,7 +71,7 @@ def locked(request: Request, actor: Actor, kind: Kind) -> Request:
 def opened(request: Request, actor: Actor, shown: Shown) -> Matter:
     """What is asked about, if it still is and is what they were shown.
 
-    Raises NotFound, InvalidRequest, AlreadyDecided, Tampered, RequestChanged or TooLate.
+    Raises NotFound, InvalidRequest, AlreadyDecided, Tampered, RequestChanged, Frozen or TooLate.
     """
     held = locked(request, actor, Kind.APPROVAL)
     if held.state != State.PENDING:
@@ -81,6 +81,7 @@ def opened(request: Request, actor: Actor, shown: Shown) -> Matter:
         raise Tampered
     if (newest.number, bytes(newest.digest).hex()) != (shown.revision, shown.digest.lower()):
         raise RequestChanged
+    freezing.refuse_frozen(held)
     if held.on_expiry in _CLOSES and is_over(held.decide_by):
         raise TooLate("Nobody decided in time; the time to decide is over.")
     return Matter(held, newest, list(newest.votes.select_related("deputy")))

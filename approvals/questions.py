@@ -13,7 +13,7 @@ from agentops.accounts.access import (
     authorize_person,
 )
 from agentops.sdk import forms
-from approvals import eligibility, matters, moves
+from approvals import eligibility, freezing, matters, moves
 from approvals.models import Kind, Request, State
 from approvals.moves import By
 from approvals.refusals import AlreadyDecided, MayNotDecide, TooLate
@@ -31,7 +31,7 @@ def answer(
 
     Whoever may send to the run may answer, with a token too; where the question names who, only
     they, in person. Raises NotFound, Forbidden, PersonRequired, MayNotDecide, InvalidAnswer,
-    AlreadyDecided or TooLate.
+    AlreadyDecided, Frozen or TooLate.
     """
     matters.check_text(comment)
     with services.change():
@@ -78,6 +78,7 @@ def _open(request: Request, actor: Actor) -> Request:
     _authorize(actor, held)
     if held.state != State.PENDING:
         raise AlreadyDecided(matters.how_it_ended(held))
+    freezing.refuse_frozen(held)
     if matters.is_over(held.decide_by):
         raise TooLate("Nobody answered in time; the time to answer is over.")
     return held

@@ -18,6 +18,12 @@ class RequestChanged(AgentopsError):
     code = "request_changed"
 
 
+class Frozen(AgentopsError):
+    """What this is about is stopped. Nothing of it is decided until the stop is lifted."""
+
+    code = "is_stopped"
+
+
 class TooLate(AgentopsError):
     """The time for this is over."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db import connection
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from agentops.accounts.access import Action, Actor, allows
@@ -165,10 +166,18 @@ def known_tools() -> list[str]:
     return sorted({tool.name for agent in catalog().agents() for tool in agent.tools})
 
 
-def since(stop: Stop, matter_began: datetime) -> datetime:
-    """From when on something was frozen, by stops that followed on each other up to this one."""
-    began = stop.thrown_at
-    before = Stop.objects.filter(lifted_at__gte=F("thrown_at")).exclude(pk=stop.pk)
-    while earlier := before.filter(thrown_at__lt=began, lifted_at__gte=began).first():
-        began = earlier.thrown_at
-    return max(began, matter_began)
+def family(public_id: str) -> list[int]:
+    """A run and all below it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FAMILY, {"run": public_id})
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+_FAMILY = """
+WITH RECURSIVE family AS (
+    SELECT id FROM run WHERE public_id = %(run)s
+    UNION
+    SELECT c.id FROM run c JOIN family f ON c.parent_id = f.id
+)
+SELECT id FROM family
+"""

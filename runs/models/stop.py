@@ -67,9 +67,15 @@ class Stop(models.Model):
     )
     lifted_reason = models.TextField(blank=True, db_default="")
     lifted_at = models.DateTimeField(null=True)
+    # When what it had frozen went on: until then no deadline of it passes.
+    thawed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "stop"
+        indexes = [
+            # What is frozen: asked by every sweep.
+            models.Index("id", name="stop_frozen", condition=Q(thawed_at__isnull=True)),
+        ]
         constraints = [
             models.UniqueConstraint(
                 "scope", "target", name="stop_once", condition=Q(lifted_at__isnull=True)

@@ -347,24 +347,3 @@ def test_nothing_but_one_look_while_nothing_is_stopped(ana: Actor) -> None:
     with CaptureQueriesContext(connection) as asked:
         assert halted.concerning(Matter(run.pk, "a", "1", None, "pay")) == []
     assert len(asked) == 1
-
-
-def test_from_when_something_was_frozen(ana: Actor) -> None:
-    """Stops that follow on each other are one; what began later was frozen from then on."""
-    now = timezone.now()
-
-    def stop(target: str, began: int, ended: int | None) -> Stop:
-        made = Stop.objects.create(scope="tool", target=target, reason="x", by="y")
-        lifted = None if ended is None else now - timedelta(minutes=ended)
-        Stop.objects.filter(pk=made.pk).update(
-            thrown_at=now - timedelta(minutes=began), lifted_at=lifted
-        )
-        made.refresh_from_db()
-        return made
-
-    stop("old", 90, 80)
-    first = stop("a", 60, 30)
-    last = stop("b", 40, None)
-    long_ago = now - timedelta(days=1)
-    assert halted.since(last, long_ago) == first.thrown_at
-    assert halted.since(last, now - timedelta(minutes=5)) == now - timedelta(minutes=5)
