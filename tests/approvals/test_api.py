@@ -80,7 +80,7 @@ def _related(relation: str, role: Role, asked: Request) -> User:
         who.groups.add(*person("x", role).groups.all())
         return who
     who = person("who", role)
-    if relation in {"teammate", "starter"}:
+    if relation in {"teammate", "starter"} and asked.team_id:
         Membership.objects.create(team_id=asked.team_id, user=who)
     if relation == "starter":
         asked.run.started_by = "who"

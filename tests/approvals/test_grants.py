@@ -313,7 +313,7 @@ def test_who_gave_it_decides_or_administers_ends_it(
     with pytest.raises(NotFound):
         grants.revoke(actor=Actor(bo), public_id=grant.public_id)
     with pytest.raises(PersonRequired):
-        grants.revoke(actor=Actor(ada, scopes=frozenset(Scope)), public_id=grant.public_id)
+        grants.revoke(actor=Actor(owner, scopes=frozenset(Scope)), public_id=grant.public_id)
     admin = Actor(person("root", Role.ADMINISTRATOR))
     assert grants.revoke(actor=admin, public_id=grant.public_id).revoked_by == admin.user
     grants.revoke(actor=Actor(ada), public_id=grant.public_id)
