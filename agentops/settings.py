@@ -308,6 +308,10 @@ AGENTOPS_MCP_FIRST_USE: str = env.str("AGENTOPS_MCP_FIRST_USE", default="accept"
 AGENTOPS_DUTIES: list[str] = [
     "approvals.duties.sweep", "approvals.attention.keep", "approvals.escalation.sweep",
 ]  # fmt: skip
+# What tabs can watch besides runs and conversations, by the first word of the topic.
+AGENTOPS_TOPICS: dict[str, str] = {
+    "inbox": "approvals.live.InboxList", "request": "approvals.live.RequestPage",
+}  # fmt: skip
 # What holds for tools that change something while no policy was ever saved: allow, ask or deny.
 AGENTOPS_UNRULED: str = env.str("AGENTOPS_UNRULED", default="ask")
 # For how long a standing permission holds at most.

@@ -21,9 +21,11 @@ from django.utils import timezone
 from agentops.accounts.access import Actor
 from approvals import notices
 from approvals.models import Kind, Record, Request, State
-from runs import services
+from runs import bell, services
 
 DECIDED = "decided:"
+# Where everybody listens who looks at an inbox.
+INBOX = "inbox"
 NOTHING: Mapping[str, object] = MappingProxyType({})
 # What may follow what. All that is not named here is the end.
 NEXT: Mapping[State, frozenset[State]] = MappingProxyType({
@@ -79,7 +81,8 @@ def record(
     digest: bytes | None = None,
     detail: Mapping[str, object] = NOTHING,
 ) -> Record:
-    """Write a line of evidence about a request."""
+    """Write a line of evidence about a request; whoever looks at it hears of it."""
+    bell.stir_about([INBOX, request.public_id])
     return Record.objects.create(
         request=request, run_public_id=request.run_public_id, event=event, by=by.name,
         person_id=by.person_id, digest=digest, detail=dict(detail),

@@ -94,6 +94,11 @@ def stir(*, conversation: str) -> None:
     transaction.on_commit(functools.partial(_stirred.add, [conversation]), robust=True)
 
 
+def stir_about(names: Iterable[str]) -> None:
+    """After commit, tell watchers of these public ids or topics that something changed."""
+    transaction.on_commit(functools.partial(_stirred.add, list(names)), robust=True)
+
+
 def _stir_each(conversations: list[str]) -> None:
     for public_id in dict.fromkeys(conversations):
         hints.call(functools.partial(_redis().publish, ASIDE + public_id, ""))

@@ -27,11 +27,13 @@ from runs.live.audience import (
     Shown,
     Subscriber,
     encode,
+    number,
 )
 from runs.live.boards import boards, stale
 from runs.live.glances import TOPIC as SUMS
 from runs.live.hub import hub
 from runs.live.talklist import TalkList
+from runs.live.watching import Watch, opener
 from runs.models import Conversation, Run
 from runs.release import build
 
@@ -39,9 +41,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 MOST_TOPICS = 8
-MOST_ROWS = 200
 # By topic: a run's page, a list of runs or of conversations, a conversation, the sums.
-Watched = tuple[int, Audience] | ListAudience | TalkList | str | None
+Watched = tuple[int, Audience] | ListAudience | Watch | str | None
 _VIEWS = frozenset({"timeline", "conversation", "journal", "related"})
 
 
@@ -154,7 +155,10 @@ class Console(AsyncWebsocketConsumer):
         elif topic == "runs":
             await self._watch_list(said)
         elif topic == "conversations":
-            self._watch_talks(said)
+            hub().join(self._who)
+            self._topics[topic] = await TalkList.open(self._who, self._zone, topic, said)
+        else:
+            await self._watch_other(kind, topic, said)
 
     async def _watch_run(self, topic: str, said: dict[str, Any]) -> None:
         try:
@@ -167,7 +171,7 @@ class Console(AsyncWebsocketConsumer):
         audience = Audience(self._zone, view if view in _VIEWS else "timeline", Lens.read(asked))
         self._topics[topic] = (run.pk, audience)
         boards().watch(self._who, run)
-        await hub().watch_run(self._who, run, audience, _number(said.get("after")) or 0)
+        await hub().watch_run(self._who, run, audience, number(said.get("after")) or 0)
 
     async def _watch_talk(self, topic: str, said: dict[str, Any]) -> None:
         """Watch a conversation; who missed something of it is told to read it again."""
@@ -181,7 +185,7 @@ class Console(AsyncWebsocketConsumer):
         self._topics[topic] = talk.public_id
         hub().join(self._who)
         boards().watch(self._who, talk)
-        if _number(said.get("after")) not in (None, version):
+        if number(said.get("after")) not in (None, version):
             self._who.offer(topic, encode([stale(talk)]))
 
     async def _refuse(self, topic: str) -> None:
@@ -199,12 +203,19 @@ class Console(AsyncWebsocketConsumer):
         reach = self._who.actor.reach
         audience = ListAudience(self._zone, str(said.get("query", ""))[:500], reach)
         self._topics["runs"] = audience
-        await hub().watch_list(self._who, audience, _shown(said))
+        await hub().watch_list(self._who, audience, Shown.said(said))
 
-    def _watch_talks(self, said: dict[str, Any]) -> None:
-        hub().join(self._who)
-        query = str(said.get("query", ""))[:500]
-        self._topics["conversations"] = TalkList(self._who, self._zone, query, _shown(said))
+    async def _watch_other(self, kind: str, topic: str, said: dict[str, Any]) -> None:
+        """Watch what another app shows, if it is theirs to see."""
+        opens = opener(kind)
+        if opens is None:
+            return
+        try:
+            self._topics[topic] = await opens.open(self._who, self._zone, topic, said)
+        except NotFound:
+            await self._refuse(topic)
+        else:
+            hub().join(self._who)
 
     async def _unwatch(self, topic: str) -> None:
         await self._leave(topic)
@@ -217,11 +228,11 @@ class Console(AsyncWebsocketConsumer):
             hub().glances.leave(self._who)
         elif isinstance(watched, ListAudience):
             await hub().leave_list(self._who, watched)
-        elif isinstance(watched, TalkList):
+        elif isinstance(watched, Watch):
             await watched.close()
         elif isinstance(watched, tuple):
             await hub().leave_run(self._who, *watched)
-        if not any(isinstance(other, TalkList | str) for other in self._topics.values()):
+        if not any(isinstance(other, Watch | str) for other in self._topics.values()):
             hub().leave(self._who)
 
 
@@ -229,15 +240,3 @@ def _subscriber(user: User, session_key: str | None) -> Subscriber | None:
     """Whoever opens a socket, unless their session alone does not open anything (yet)."""
     actor = look_again(Actor(user, session_key=session_key))
     return Subscriber(actor) if actor else None
-
-
-def _shown(said: dict[str, Any]) -> Shown:
-    """What a list says that it shows."""
-    ids = said.get("ids")
-    known = ids[:MOST_ROWS] if isinstance(ids, list) else []
-    return Shown(frozenset(map(str, known)), _number(said.get("after")))
-
-
-def _number(value: object) -> int | None:
-    """A number the browser sent, if it is one."""
-    return value if isinstance(value, int) and 0 <= value < 2**53 else None

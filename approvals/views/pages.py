@@ -31,6 +31,7 @@ class Tab:
     href: str
     current: bool
     tally: int | None
+    name: str
 
 
 @require_safe
@@ -52,7 +53,8 @@ def listed(request: HttpRequest) -> dict[str, Any]:
     return {
         "now": now, "page": page, "wanted": wanted, "path": reverse("inbox"),
         "rows": [Row(each, now) for each in page.requests],
-        "tabs": [Tab(label, _at(wanted, name), wanted.tab == name, tallies.get(name))
+        "tabs": [Tab(label, _at(wanted, name), wanted.tab == name, tallies.get(name),
+                     name or "mine")
                  for name, label in TABS.items()],
         "kinds": Kind.values, "risks": Risk.values,
         "unknown": [name for name in request.GET if name not in _KNOWN],

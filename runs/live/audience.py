@@ -14,6 +14,7 @@ from runs.lens import Lens
 
 Frame = dict[str, Any]
 QUEUE_LENGTH = 64
+MOST_ROWS = 200
 # What a socket is closed with, or a topic left, when nobody is signed in or the right is gone.
 SIGNED_OUT, RIGHT_LOST = 4401, 4403
 
@@ -88,6 +89,18 @@ class Shown:
     ids: frozenset[str] = frozenset()
     newest: int | None = None
     told: int = 0
+
+    @classmethod
+    def said(cls, said: dict[str, Any]) -> Shown:
+        """What a browser says that it shows."""
+        ids = said.get("ids")
+        known = ids[:MOST_ROWS] if isinstance(ids, list) else []
+        return cls(frozenset(map(str, known)), number(said.get("after")))
+
+
+def number(value: object) -> int | None:
+    """A number the browser sent, if it is one."""
+    return value if isinstance(value, int) and 0 <= value < 2**53 else None
 
 
 @dataclass(slots=True)

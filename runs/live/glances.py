@@ -16,8 +16,8 @@ LONGEST_SECONDS = 60.0
 PAINT_SECONDS = 3.0
 # Parts of the pages that show sums. A page that lacks one of them reads the others again.
 PARTS = [
-    "overview-now", "overview-cards", "overview-lists", "rail-running", "agents-now", "agent-now",
-    "agent-day", "agent-recent", "system",
+    "overview-now", "overview-cards", "overview-lists", "rail-running", "rail-inbox",
+    "agents-now", "agent-now", "agent-day", "agent-recent", "system",
 ]  # fmt: skip
 
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-import structlog
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from agentops.accounts.access import Actor
 from runs import dialogue, talks
-from runs.live.audience import Frame, Shown, Subscriber, encode
-from runs.live.hub import hub
+from runs.live.audience import Frame, Shown, Subscriber
 from runs.live.pages import draw
+from runs.live.watching import Watch
 from runs.models import Run
 from runs.talks import Asked
-from runs.zones import zone
-
-log = structlog.get_logger(__name__)
 
 TOPIC = "conversations"
-# How long the end of a run may stay unnoticed; what is said is heard at once.
-LOOK_SECONDS = 2.0
 MOST_COUNTED = 100
 Looked = tuple[object, ...]
 
@@ -40,49 +32,27 @@ class _Known:
     told: int = 0
 
 
-class TalkList:
-    """One list of conversations on one screen. It works until it is closed."""
+class TalkList(Watch):
+    """One list of conversations on one screen."""
 
     def __init__(self, who: Subscriber, zone_name: str, query: str, shown: Shown) -> None:
-        self._who, self._zone = who, zone_name
         self._asked = Asked.read(dict(parse_qsl(query)))
         self._pages_on = "before=" in query
         self._ids = shown.ids
         # The list was painted at this moment, in milliseconds.
         self._since = datetime.fromtimestamp((shown.newest or 0) / 1000, UTC)
         self._known = _Known()
-        self._stirred = asyncio.Event()
-        self._task = asyncio.create_task(self._keep_working(), name="live-talks")
+        super().__init__(who, zone_name, TOPIC, shown.ids)
 
-    async def close(self) -> None:
-        """Send no more."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+    @classmethod
+    async def open(
+        cls, who: Subscriber, zone_name: str, topic: str, said: dict[str, Any]
+    ) -> TalkList:
+        assert topic == TOPIC  # noqa: S101 - nothing else is asked of it
+        return cls(who, zone_name, str(said.get("query", ""))[:500], Shown.said(said))
 
-    async def _keep_working(self) -> None:
-        with contextlib.ExitStack() as listening:
-            for public_id in self._ids:
-                listening.enter_context(hub().channel.listen(public_id, self._heard))
-            while True:
-                self._stirred.clear()
-                try:
-                    frames = await hub().read(self._look, self._who.actor)
-                except Exception:  # a list outlives whatever one look runs into
-                    log.exception("live.talks_failed")
-                    frames = []
-                if frames:
-                    self._who.offer(TOPIC, encode(frames))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._stirred.wait()
-
-    def _heard(self, _: bytes) -> None:
-        self._stirred.set()
-
-    def _look(self, viewer: Actor) -> list[Frame]:
-        with timezone.override(zone(self._zone)):
-            return [*self._rows(viewer), *self._pill(viewer)]
+    def look(self, viewer: Actor) -> list[Frame]:
+        return [*self._rows(viewer), *self._pill(viewer)]
 
     def _rows(self, viewer: Actor) -> list[Frame]:
         newest = Run.objects.filter(conversation=OuterRef("pk")).order_by("-id")

@@ -51,14 +51,16 @@ def request(run: Run, **fields: Any) -> Request:
 def revise(made: Request, arguments: dict[str, Any] | None = None, **fields: Any) -> Revision:
     """The next revision of an approval, with the envelope of a call."""
     given = MAIL if arguments is None else arguments
+    number = made.revisions.count() + 1
     envelope = {
-        "agent": made.agent, "agent_version": "14", "arguments": given, "effect": "once",
-        "principal": "ana", "run": made.run_public_id, "tool": made.name,
+        "agent": made.agent, "agent_version": "14", "arguments": given, "credential": "",
+        "effect": "once", "key": made.key, "principal": "ana", "revision": number,
+        "run": made.run_public_id, "tool": made.name, "tool_digest": "0" * 64,
     }  # fmt: skip
     data = json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
     return Revision.objects.create(
         request=made,
-        number=made.revisions.count() + 1,
+        number=number,
         envelope=data,
         digest=hashlib.sha256(data).digest(),
         action=hashlib.sha256(json.dumps([made.name, given]).encode()).digest(),
