@@ -30,7 +30,8 @@ class Desk:
     def __init__(self) -> None:
         self.finance = Team.objects.create(name="finance")
         both = (Role.APPROVER, Role.OPERATOR)
-        self.bo, self.ida = (people.person(name, *both, team=self.finance) for name in ("bo", "ida"))
+        self.bo = people.person("bo", *both, team=self.finance)
+        self.ida = people.person("ida", *both, team=self.finance)
         self.ana = people.person("ana")
         self.made = asked.approval(self.ana, {"to": "Acme", "n": 1}, team=self.finance,
                                    risk=Risk.LOW)  # fmt: skip
@@ -76,9 +77,7 @@ def vote(desk: Desk) -> object:
 
 
 def take_up(desk: Desk) -> object:
-    return acknowledging.acknowledge(
-        request=desk.made, actor=Actor(desk.ida), now=timezone.now()
-    )
+    return acknowledging.acknowledge(request=desk.made, actor=Actor(desk.ida), now=timezone.now())
 
 
 def ask_back(desk: Desk) -> object:
