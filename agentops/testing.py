@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from agentops.execution.execution import Execution
 from agentops.execution.notebook import Notebook
+from agentops.execution.people import DECIDED, Answers, Approve, Desk, Wanted, names
 from agentops.execution.played import Functions, PlayedServers, Reach
 from agentops.execution.port import (
-    PASSED,
     Action,
+    Answered,
     Ask,
+    Asks,
     Child,
     Choice,
     Ending,
@@ -35,6 +37,7 @@ from agentops.execution.port import (
     Numbers,
     Pause,
     Permit,
+    Refused,
     Released,
     Suspended,
     Tried,
@@ -50,7 +53,9 @@ from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
 from agentops.sdk.scripted import Answer, ScriptedModel
+from agentops.sdk.steps import Ask as Question
 from agentops.sdk.steps import Spawn, Work
+from agentops.sdk.tools import Tool
 from agentops.sdk.turns import Past, Turn
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +78,8 @@ class Journal:
     summarised: int = 0
     streamed: dict[str, tuple[int, str]] = field(default_factory=dict)
     memory: Notebook = field(default_factory=Notebook)
+    # What people were asked, and what they said.
+    desk: Desk = field(default_factory=Desk)
 
     def send(self, name: str, value: object = None) -> None:
         """Send an event to the run."""
@@ -123,8 +130,9 @@ class MemoryPort:
         crash_after: int | None,
         models: ScriptedModel | None = None,
         servers: Reach | None = None,
+        asks: Collection[str] = (),
     ) -> None:
-        self.journal = journal
+        self.journal, self._asks = journal, asks
         self._models = models or ScriptedModel([])
         self._servers = servers or PlayedServers({})
         self.worker = journal.epoch
@@ -206,7 +214,12 @@ class MemoryPort:
         return self.journal.memory.opened(claim.public_id, claim.agent, self.now)
 
     async def permit(self, action: Action) -> Permit:
-        return PASSED
+        return self.journal.desk.permit(action, self._asks)
+
+    async def question(
+        self, claim: Claim, key: str, asked: Question, due: datetime | None
+    ) -> Answered | Asks | Refused:
+        return self.journal.desk.question(key, asked, due, self.journal.now)
 
     def is_stopped(self, claim: Claim, tool: str) -> bool:
         return False
@@ -296,6 +309,9 @@ def run(
     models: ScriptedModel | Sequence[Answer] | None = None,
     memory: Notebook | None = None,
     servers: Functions | Reach | None = None,
+    asks: Collection[Tool[..., object] | str] = (),
+    approve: Approve | None = None,
+    answers: Answers | None = None,
 ) -> Result:
     """Run ``agent`` until it ends or waits for something nobody gives it.
 
@@ -304,7 +320,12 @@ def run(
     die without a word after so many recorded rows; call again with the result's ``journal`` to
     see the run go on. ``turns`` are what was said before in its conversation, ``models`` what the
     models say, ``memory`` what earlier runs remember, ``servers`` the functions that stand for the
-    tools of servers. Raises InvalidInput when the input does not fit.
+    tools of servers. ``asks`` are tools that rules ask people about, besides those that declare
+    ``approval="always"``; ``approve`` decides: true, false, or a function of a :class:`Wanted` that
+    returns either, what a person says to a rejection, or other arguments to run it with.
+    ``answers`` are those to ``ctx.ask``, by question, in order, or a function of it; None declines.
+
+    Raises InvalidInput when the input does not fit.
     """
     agent.validate_input(input)
     state = journal or Journal(version=agent.version, turns=list(turns))
@@ -313,25 +334,36 @@ def run(
         script = models if isinstance(models, ScriptedModel) else ScriptedModel(models or ())
         known = servers or {}
         played = PlayedServers(known) if isinstance(known, Mapping) else known
-        drive = _drive(agent, input, state, events or {}, children, crash_after, script, played)
-        return runner.run(drive)
+        world = _World(events or {}, children, script, played, names(asks), approve, answers)
+        return runner.run(_drive(agent, input, state, crash_after, world))
+
+
+@dataclass(frozen=True)
+class _World:
+    """What goes on around a run."""
+
+    events: dict[str, object]
+    children: Callable[[str, object], object] | None
+    models: ScriptedModel
+    servers: Reach
+    asks: Collection[str]
+    approve: Approve | None
+    answers: Answers | None
 
 
 async def _drive(
     agent: AgentDefinition,
     input: object,
     journal: Journal,
-    events: dict[str, object],
-    children: Callable[[str, object], object] | None,
     crash_after: int | None,
-    models: ScriptedModel,
-    servers: Reach,
+    world: _World,
 ) -> Result:
     recorded = len(journal.entries)
     for _ in range(MAX_CLAIMS):
         journal.epoch += 1
         left = None if crash_after is None else crash_after - (len(journal.entries) - recorded)
-        port, threads = MemoryPort(journal, left, models, servers), Threads("agentops-test")
+        port = MemoryPort(journal, left, world.models, world.servers, world.asks)
+        threads = Threads("agentops-test")
         execution = Execution(
             agent,
             _claim(agent, input, journal),
@@ -341,12 +373,12 @@ async def _drive(
             linger_seconds=0.0,
         )
         port.execution = execution
-        _tell_children(journal, children)
+        _tell_children(journal, world.children)
         ending = await execution.run()
         threads.close()
         if isinstance(ending, Released):
             continue
-        if not isinstance(ending, Suspended) or not _wake(journal, ending, events, children):
+        if not isinstance(ending, Suspended) or not _wake(journal, ending, world):
             return _result(ending, journal)
     raise RuntimeError(f"{agent.name} was woken {MAX_CLAIMS} times and did not end.")
 
@@ -370,17 +402,14 @@ def _history(journal: Journal) -> History:
     return History(sorted(journal.entries, key=lambda e: e.seq), list(journal.inbox))
 
 
-def _wake(
-    journal: Journal,
-    ending: Suspended,
-    events: dict[str, object],
-    children: Callable[[str, object], object] | None,
-) -> bool:
+def _wake(journal: Journal, ending: Suspended, world: _World) -> bool:
     """Make happen what the run waits for; False when nobody can."""
-    told = _tell_children(journal, children)
-    if ending.waiting_for == "event" and ending.detail in events:
-        journal.send(ending.detail, events.pop(ending.detail))
+    told = _tell_children(journal, world.children)
+    if ending.waiting_for == "event" and ending.detail in world.events:
+        journal.send(ending.detail, world.events.pop(ending.detail))
         told = True
+    for key in journal.desk.decide(world.approve, world.answers):
+        journal.send(f"{DECIDED}{key}")
     if len(journal.inbox) > ending.seen or told:
         return True
     if ending.wake_at is None:
@@ -423,4 +452,13 @@ def _result(ending: Ending, journal: Journal) -> Result:
     return Result("queued", None, None, "", "", "", (), journal)
 
 
-__all__ = ["BEGINNING", "Journal", "MemoryPort", "Notebook", "Result", "ScriptedModel", "run"]
+__all__ = [
+    "BEGINNING",
+    "Journal",
+    "MemoryPort",
+    "Notebook",
+    "Result",
+    "ScriptedModel",
+    "Wanted",
+    "run",
+]

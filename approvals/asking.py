@@ -1,7 +1,7 @@
 """Asking people about an action: the rows, from the first asking to the action let through.
 
 Everything here is a short transaction in a worker's thread. A worker that lost its run writes
-nothing: see :func:`_held`.
+nothing: see :mod:`approvals.holding`.
 
 # Note [Rounds]
 Each step that asks has one request at a time. What is approved is one revision of it, and only
@@ -25,13 +25,12 @@ from agentops.execution.port import (
     Action,
     Asks,
     Event,
-    Fenced,
     Passed,
     Permit,
     Refused,
 )
 from agentops.execution.records import Meta
-from approvals import envelope, grants, matters, moves, queries
+from approvals import envelope, grants, holding, matters, moves, queries
 from approvals.envelope import Asking, Envelope, Unfit
 from approvals.models import Kind, Record, Request, Revision, State
 from approvals.moves import DECIDED, By
@@ -49,10 +48,6 @@ DENIED, EXPIRED = "denied", "approval_expired"
 _AGAIN = frozenset({State.LAPSED, State.SUPERSEDED, State.CANCELLED})
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 _LOCK_CLASS = 0x41534B
-_FENCE = """
-SELECT owner_id, team_id, clock_timestamp() FROM run
- WHERE id = %s AND epoch = %s AND status = 'running' FOR SHARE
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +141,7 @@ def forbidden(ruling: Ruling, action: Action) -> Refused:
 def void(case: Case, found: Found, why: str) -> None:
     """What was approved, or asked, is not true any more: refused, and written down."""
     with transaction.atomic():
-        _held(case.action)
+        holding.held(case.action.claim)
         request = moves.locked(found.request.pk)
         detail = {"why": why, "attempt": case.action.n}
         digest = bytes(found.newest.digest)
@@ -166,7 +161,7 @@ def granted(case: Case) -> Passed | None:
     if case.ruling.always or rule is None:
         return None
     with transaction.atomic():
-        _held(case.action)
+        holding.held(case.action.claim)
         found = grants.cover(
             run=Run.objects.get(pk=claim.id), key=case.action.key, envelope=case.frozen.fields,
             action=case.frozen.action, rule=rule.as_json(),
@@ -204,7 +199,7 @@ def requested(case: Case) -> Event:
 
 def _ask(case: Case) -> Permit:
     claim, action = case.action.claim, case.frozen.action
-    owner, team, now = _held(case.action)
+    owner, team, now = holding.held(case.action.claim)
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [_LOCK_CLASS, claim.id & 0x7FFFFFFF])
     mine = Request.objects.filter(run_id=claim.id, kind=Kind.APPROVAL)
@@ -251,17 +246,16 @@ def _made(case: Case, round: int, owner: int | None, team: int | None, now: date
     return request
 
 
-def _consume(case: Case, found: Found) -> Permit | None:
+def _consume(case: Case, found: Found) -> Permit:
     """Let an approved action through, once."""
     with transaction.atomic():
         request = moves.locked(found.request.pk)
-        _held(case.action)
+        holding.held(case.action.claim)
         newest = queries.newest(request)
         if request.state != State.APPROVED or newest is None or newest.pk != found.newest.pk:
             return asks(request)  # somebody moved it this moment; their message comes
         if matters.is_over(request.execute_by):
-            moves.move(request, State.LAPSED, case.by, tells=False)
-            return None
+            return asks(request)  # the sweep ends it, unless its time stood still
         if not matters.is_over(request.ready_at):
             return asks(request, request.ready_at)
         moves.move(
@@ -313,16 +307,6 @@ def _is_decided_about(found: Found) -> bool:
     said = Record.objects.filter(request=found.request, event="approval.decided")
     newest = said.order_by("-pk").values_list("digest", flat=True).first()
     return newest is not None and bytes(newest) == bytes(found.newest.digest)
-
-
-def _held(action: Action) -> tuple[int | None, int | None, datetime]:
-    """Owner and team of the run, and the time. Raises Fenced where another worker has it."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FENCE, [action.claim.id, action.claim.epoch])
-        row = cursor.fetchone()
-    if row is None:
-        raise Fenced
-    return row[0], row[1], row[2]
 
 
 def _title(case: Case) -> str:

@@ -14,10 +14,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
-from agentops.execution.port import PASSED, Action, Passed, Permit, Refused, Tells
-from approvals import asking, envelope, known
+from agentops.execution.port import (
+    PASSED,
+    Action,
+    Answered,
+    Asks,
+    Passed,
+    Permit,
+    Refused,
+    Tells,
+)
+from agentops.execution.records import Claim
+from agentops.sdk.steps import Ask
+from approvals import asking, envelope, known, wondering
 from approvals.asking import Case
 from approvals.envelope import Unfit
 from approvals.known import Known, Query
@@ -59,6 +71,15 @@ class ApprovalGate(Gate):
             return said or await self._looked_up(action, ruling)
         except Unfit as error:
             return Refused(UNFIT, str(error))
+
+    async def question(
+        self, claim: Claim, key: str, asked: Ask, due: datetime | None
+    ) -> Answered | Asks | Refused:
+        """What people say; who asked once, waits for that answer."""
+        said: Answered | Asks | Refused = await self.threaded(
+            lambda: wondering.question(claim, key, asked, due)
+        )
+        return said
 
     async def _looked_up(self, action: Action, ruling: Ruling) -> Permit:
         found, principal = await self.threaded(lambda: _found(action))

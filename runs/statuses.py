@@ -104,6 +104,7 @@ _STEP_WAITS = {
     "event": "waiting_event",
     "child": "waiting_child",
     "ask": "waiting_answer",
+    "tool": "waiting_approval",
 }
 
 

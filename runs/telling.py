@@ -264,6 +264,17 @@ _TELL: dict[str, Callable[[Line], str]] = {
     "child.started": lambda line: f"Subrun {line.name} started",
     "child.finished": lambda line: f"Subrun {line.name} finished{_took(line)}",
     "child.failed": lambda line: f"Subrun {line.name} failed{_took(line)}{_because(line)}",
+    "approval.requested": lambda line: f"{line.name}: people are asked whether it may happen",
+    "approval.decided": lambda line: (
+        f"{line.name} was {line.text('state') or 'decided'}{_who(line)}"
+    ),
+    "approval.executed": lambda line: f"{line.name} was let through as it was approved",
+    "policy.denied": lambda line: f"{line.name}: the rules do not allow it",
+    "grant.used": lambda line: f"{line.name} passed by standing grant {line.text('grant')}",
+    "question.asked": lambda _: "The agent asks people",
+    "question.answered": lambda line: f"The question was answered{_who(line)}",
+    "question.declined": lambda _: "Somebody declined to answer",
+    "question.unanswered": lambda _: "Nobody answered in time",
     "patch.marked": lambda line: f"Code change {line.name} marked",
 }
 

@@ -108,7 +108,7 @@ class Step:
 
 # A step that goes on is waiting if it is one of these, else running.
 _WAITS = frozenset({"timer", "event", "child", "ask"})
-_TYPES = {"timer": "timer", "event": "event", "child": "child", "patch": "patch"}
+_TYPES = {"timer": "timer", "event": "event", "child": "child", "patch": "patch", "question": "ask"}
 
 
 class Timeline:
@@ -165,10 +165,21 @@ class Timeline:
             lost = [step for step in self.steps if step.status == "running"]
             return [_lose(self._own(step), line) for step in lost]
         known = self.by_key.get(line.key.partition("/")[2])
+        if line.kind == REQUESTED:
+            return self._asked(line, known)
         if line.kind != "step.uncertain" or known is None or not known.is_open:
             return []
         step = self._own(known)
         step.status, step.error, step.last_seq = "uncertain", line.error, line.seq
+        return [step]
+
+    def _asked(self, line: Line, known: Step | None) -> list[Step]:
+        """A call waits for people, often before anything else is recorded of it."""
+        if known is not None and not known.is_open:
+            return []
+        key = line.key.partition("/")[2]
+        step = self._own(known) if known else self._begin(replace(line, key=key))
+        step.status, step.type, step.last_seq = "waiting", "tool", line.seq
         return [step]
 
     def _begin(self, line: Line) -> Step:
@@ -205,6 +216,8 @@ class Timeline:
 
 
 ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.expired"})
+# People were asked about a call.
+REQUESTED = "approval.requested"
 # After this a run that had failed goes on: the end before it was not the last.
 REOPENED = "run.reopened"
 

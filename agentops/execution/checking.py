@@ -15,7 +15,9 @@ from typing import NoReturn
 from agentops.execution.execution import Execution
 from agentops.execution.port import (
     Action,
+    Answered,
     Ask,
+    Asks,
     Child,
     Choice,
     Finished,
@@ -23,6 +25,7 @@ from agentops.execution.port import (
     Numbers,
     Pause,
     Permit,
+    Refused,
     Suspended,
     Tried,
 )
@@ -34,6 +37,7 @@ from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
+from agentops.sdk.steps import Ask as Question
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 
@@ -68,6 +72,11 @@ class _Onlooker:
         return False
 
     async def permit(self, action: Action) -> Permit:
+        self._refuse()
+
+    async def question(
+        self, claim: Claim, key: str, asked: Question, due: datetime | None
+    ) -> Answered | Asks | Refused:
         self._refuse()
 
     def is_stopped(self, claim: Claim, tool: str) -> bool:

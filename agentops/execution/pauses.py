@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentops.execution.outcomes import Outcome
+from agentops.execution.port import Answered, Refused
 from agentops.execution.records import Entry, Message, Phase, error_record
 from agentops.execution.waits import Wait
 from agentops.sdk import codec
 from agentops.sdk.errors import AgentopsError
 from agentops.sdk.ids import new_run_id
-from agentops.sdk.steps import AwaitChild, AwaitEvent, Sleep, Spawn, Step
+from agentops.sdk.steps import Ask, AwaitChild, AwaitEvent, Sleep, Spawn, Step
 
 if TYPE_CHECKING:
     from agentops.execution.execution import Execution
@@ -36,6 +37,8 @@ class Pauses:
             return await self._await_event(asked, step)
         if isinstance(step, Spawn):
             return await self._spawn(asked, step)
+        if isinstance(step, Ask):
+            return await self._ask(asked, step)
         assert isinstance(step, AwaitChild)  # noqa: S101 - the last kind there is
         return self._await_child(asked, step)
 
@@ -56,6 +59,22 @@ class Pauses:
         return Wait(
             asked.key, "event", due if step.timeout is not None else None, step.name, step.name
         )
+
+    async def _ask(self, asked: _Asked, step: Ask) -> Outcome | Wait:
+        due = self._due(asked, step.timeout, "question.asked")
+        deadline = due if step.timeout is not None else None
+        while True:
+            said = await self._x.port.question(self._x.claim, asked.key, step, deadline)
+            if isinstance(said, Answered):
+                outcome = self._outcome(asked, "question.answered", dict(said.value))
+                outcome.entry.meta = {"type": step.type, **said.note}
+                return outcome
+            if isinstance(said, Refused):
+                record = error_record(said.code, said.message)
+                return self._outcome(asked, f"question.{said.code}", record)
+            # See Note [Nothing decided is missed].
+            if self._x.replay.take_message(said.message) is None:
+                return Wait(asked.key, said.kind, said.due, said.message, said.detail)
 
     def _is_over(self, asked: _Asked, due: datetime) -> bool:
         return asked.key in self.fired or due <= self._x.port.now()

@@ -16,6 +16,7 @@ from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.messages import Reply
 from agentops.sdk.models import ModelRequest
+from agentops.sdk.steps import Ask as Question
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 
@@ -172,6 +173,14 @@ class Held:
     events: tuple[Event, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What somebody answered, as the form has it. ``note`` is recorded."""
+
+    value: Mapping[str, object]
+    note: Meta = field(default_factory=dict)
+
+
 Permit = Passed | Tells | Asks | Refused | Held
 # The line that says that people are asked about a step, before anybody is.
 REQUESTED = "approval.requested"
@@ -247,6 +256,11 @@ class Port(Protocol):
 
         What was permitted once may be asked again, after a crash or before the next attempt.
         """
+
+    async def question(
+        self, claim: Claim, key: str, asked: Question, due: datetime | None
+    ) -> Answered | Asks | Refused:
+        """What people say to a question of the step ``key``, which is asked once."""
 
     def is_stopped(self, claim: Claim, tool: str) -> bool:
         """Whether an attempt that was permitted must not act after all; see Note [The last look].

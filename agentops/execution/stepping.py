@@ -19,14 +19,16 @@ from agentops.execution.waits import Wait, Waits
 from agentops.sdk import codec
 from agentops.sdk.errors import Denied, Missing, Misuse
 from agentops.sdk.models import Noted
-from agentops.sdk.steps import AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
+from agentops.sdk.steps import Ask, AwaitChild, AwaitEvent, Spawn, Step, Work, tool_call
 from agentops.sdk.tools import Effect
 from agentops.sdk.turns import Turn
 
 if TYPE_CHECKING:
     from agentops.execution.execution import Execution
 
-FAILED_KINDS = frozenset({"step.failed", "event.expired", "child.failed"})
+FAILED_KINDS = frozenset(
+    {"step.failed", "event.expired", "child.failed", "question.declined", "question.unanswered"}
+)
 
 
 @dataclass(slots=True)
@@ -292,9 +294,11 @@ class Stepping:
 
     def _returned(self, step: Step, entry: Entry, value: object) -> object:
         """The outcome as the agent gets it: of the declared type, with what a model is to hear."""
-        if not isinstance(step, Work):
+        if not isinstance(step, (Work, Ask)):
             return value
         value = value if step.restore is None else step.restore(value)
+        if isinstance(step, Ask):
+            return value
         told = self._x.replay.told(entry) if step.noted else ""
         return Noted(value, told) if told else value
 

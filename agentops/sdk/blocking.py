@@ -6,11 +6,11 @@ import contextlib
 import functools
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Protocol, TypeVar, Unpack, cast, overload
 
-from agentops.sdk import models, serving, steps
+from agentops.sdk import models, questions, serving, steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.context import Backend
@@ -130,6 +130,22 @@ class SyncRunContext:
         """Ask a model; see :meth:`RunContext.model`."""
         turns = serving.talk(talk_of(prompt, output, how), self._answered)
         return _walk_in_thread(self._bridge, turns)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        choices: Sequence[str] | Mapping[str, str] | None = None,
+        form: object = str,
+        default: object = questions.NOTHING,
+        timeout: float | None = None,
+        id: str | None = None,
+    ) -> Any:
+        """Ask people; see :meth:`RunContext.ask`."""
+        step = questions.question(
+            question, choices=choices, form=form, default=default, timeout=timeout, id=id
+        )
+        return self._bridge.ask(step)[1]
 
     def sleep(self, seconds: float) -> None:
         """Wait; a long wait holds no worker and survives restarts."""

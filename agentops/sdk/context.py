@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Protocol, TypeVar, Unpack, cast, overload
 
-from agentops.sdk import models, serving, steps
+from agentops.sdk import models, questions, serving, steps
 from agentops.sdk.agents import AgentDefinition
 from agentops.sdk.asking import HowTo, Said, talk_of
 from agentops.sdk.errors import AgentopsError, Misuse
@@ -166,6 +166,29 @@ class RunContext:
         the model (``context_overflow``) or its history cannot be made to (``compaction_failed``).
         """
         return _walk(self._backend, serving.talk(talk_of(prompt, output, how), self._answered))
+
+    def ask(
+        self,
+        question: str,
+        *,
+        choices: Sequence[str] | Mapping[str, str] | None = None,
+        form: object = str,
+        default: object = questions.NOTHING,
+        timeout: float | None = None,
+        id: str | None = None,
+    ) -> Awaitable[Any]:
+        """Ask people, and wait for as long as it takes without a worker.
+
+        The answer is a text, one of ``choices`` (texts, or what is shown for each), a number or yes
+        or no (``form=int``, ``float``, ``bool``), or a value of a ``form``: a flat pydantic model,
+        dataclass, TypedDict or JSON schema, that asks for no secret. Whom the run is for, or an
+        operator, answers. After ``timeout`` seconds the answer is the ``default``. Raises
+        Unanswered when somebody declined, or nobody answered in time and there is no default.
+        """
+        step = questions.question(
+            question, choices=choices, form=form, default=default, timeout=timeout, id=id
+        )
+        return self._backend.ask(step)[1]
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait; a long wait holds no worker and survives restarts."""

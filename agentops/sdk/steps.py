@@ -109,7 +109,20 @@ class AwaitChild:
     type: str = "child"
 
 
-Step = Work | Sleep | AwaitEvent | Spawn | AwaitChild
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask people. ``schema`` is the form of the answer, ``restore`` makes of it what was wanted."""
+
+    question: str
+    schema: Mapping[str, object]
+    timeout: float | None = None
+    id: str | None = None
+    restore: Restorer | None = None
+    name: str = "ask"
+    type: str = "ask"
+
+
+Step = Work | Sleep | AwaitEvent | Spawn | AwaitChild | Ask
 
 
 def tool_call(

@@ -53,6 +53,12 @@ def restorer(fn: object) -> Restorer:
     return functools.partial(_restore, adapter)
 
 
+def restore(declared: object) -> Restorer:
+    """A function from a decoded value to this type."""
+    adapter: TypeAdapter[object] = TypeAdapter(typing.cast("type[object]", declared))
+    return functools.partial(_restore, adapter)
+
+
 def _identity(value: object) -> object:
     return value
 

@@ -14,14 +14,25 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.module_loading import import_string
 
-from agentops.execution.port import PASSED, Action, Held, Passed, Permit
+from agentops.execution.port import (
+    PASSED,
+    Action,
+    Answered,
+    Asks,
+    Held,
+    Passed,
+    Permit,
+    Refused,
+)
 from agentops.execution.records import Claim
+from agentops.sdk.steps import Ask as Question
 
 if TYPE_CHECKING:
     from runs.engine.host import Host
@@ -61,6 +72,16 @@ class Gate:
         """The answer, after whatever has to be read or written for it."""
         raise NotImplementedError
 
+    async def question(
+        self,
+        claim: Claim,  # noqa: ARG002 - most have nothing to say
+        key: str,  # noqa: ARG002
+        asked: Question,  # noqa: ARG002
+        due: datetime | None,  # noqa: ARG002
+    ) -> Answered | Asks | Refused | None:
+        """What people say to a question; None: it is not this gate that asks them."""
+        return None
+
     def is_stopped(self, claim: Claim, tool: str) -> bool:  # noqa: ARG002 - most have nothing to say
         """Whether what passed must not act after all. Neither waits nor reads."""
         return False
@@ -84,6 +105,16 @@ class Gates:
             return PASSED
         known = self._known(action) if time.monotonic() < self._fresh_until else None
         return await self._asked(action) if known is None else known
+
+    async def question(
+        self, claim: Claim, key: str, asked: Question, due: datetime | None
+    ) -> Answered | Asks | Refused:
+        """What the first gate says that asks people; see ``Port.question``."""
+        for gate in self._gates:
+            said = await _once_there(functools.partial(gate.question, claim, key, asked, due))
+            if said is not None:
+                return said
+        return Refused("unanswered", "Nobody can be asked here. Look at AGENTOPS_GATES.")
 
     def is_stopped(self, claim: Claim, tool: str) -> bool:
         """See ``Port.is_stopped``."""
@@ -132,8 +163,7 @@ class Gates:
             try:
                 return await gate.permit(action)
             except (OperationalError, InterfaceError) as error:
-                log.warning("gate.waiting_for_database", error=type(error).__name__)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await _away(error)
 
     async def _in_thread(self, work: Callable[[], object]) -> object:
         run = functools.partial(_with_connection, work)
@@ -148,6 +178,20 @@ class Gates:
         for gate in self._gates:
             gate.refresh(query)
         self._fresh_until = asked_at + FRESH_SECONDS
+
+
+async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
+    """What ``ask`` returns as soon as the database answers."""
+    while True:
+        try:
+            return await ask()
+        except (OperationalError, InterfaceError) as error:
+            await _away(error)
+
+
+async def _away(error: Exception) -> None:
+    log.warning("gate.waiting_for_database", error=type(error).__name__)
+    await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _both(first: Passed, then: Passed) -> Passed:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from agentops.execution.port import (
     Action,
+    Answered,
     Ask,
+    Asks,
     Child,
     Choice,
     Held,
     Numbers,
     Pause,
     Permit,
+    Refused,
     Tried,
 )
 from agentops.execution.records import Claim, Entry
@@ -25,6 +28,7 @@ from agentops.sdk.codec import Encoded
 from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.memory import Store
 from agentops.sdk.models import ModelRequest
+from agentops.sdk.steps import Ask as Question
 from agentops.sdk.steps import Spawn, Work
 from agentops.sdk.turns import Turn
 from runs.engine.batches import Appending, Spawning
@@ -106,6 +110,11 @@ class WorkerPort:
 
     async def permit(self, action: Action) -> Permit:
         return await self._host.gates.permit(action)
+
+    async def question(
+        self, claim: Claim, key: str, asked: Question, due: datetime | None
+    ) -> Answered | Asks | Refused:
+        return await self._host.gates.question(claim, key, asked, due)
 
     def is_stopped(self, claim: Claim, tool: str) -> bool:
         return self._host.gates.is_stopped(claim, tool)

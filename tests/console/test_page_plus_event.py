@@ -112,6 +112,7 @@ def later_happenings() -> Iterator[Step]:
             .fields(status="queued", waiting_for="", waiting_detail="", ready_at=s.clock)
         )
     )
+    yield from people_happen()
     yield lambda s: s.wait(1).ends(RunStatus.FAILED, "tool_error", error=BROKEN)
     yield (
         lambda s: (
@@ -122,6 +123,34 @@ def later_happenings() -> Iterator[Step]:
     )
     yield lambda s: s.note("run.forked", 1, by="ana")
     yield lambda s: s.note("run.cancel_requested", 1, by="ana").fields(cancel_requested_at=s.clock)
+
+
+def people_happen() -> Iterator[Step]:
+    """People are asked about calls, and answer questions."""
+    outcome, intent = Phase.OUTCOME, Phase.INTENT
+    yield (
+        lambda s: (
+            s.wait(1)
+            .note("approval.requested", key="@approval.requested/mail#1", rule="mails")
+            .fields(status="waiting", waiting_for="approval", waiting_detail="req_1", worker=None)
+        )
+    )
+    for kind in ("approval.decided", "approval.executed"):
+        yield lambda s, kind=kind: s.wait(5).note(  # type: ignore[misc]
+            kind, key=f"@{kind}/mail#1", state="consumed", by="ana"
+        )
+    yield lambda s: s.fields(
+        status="running", waiting_for="", waiting_detail="", worker=factories.worker()
+    ).add("mail#1", intent, "step.intended", n=1, attempt=1, worker=8, **ONCE)
+    yield lambda s: s.wait(1).add("mail#1", outcome, "step.completed", value=1, took=1, **ONCE)
+    yield lambda s: s.note("grant.used", key="@grant.used/mail#2", grant="grt_1")
+    yield lambda s: s.note("policy.denied", key="@policy.denied/mail#3", rule="no")
+    for number, kind in enumerate(("answered", "declined", "unanswered"), 1):
+        key, said = f"ask#{number}", {} if kind == "answered" else {"error": BROKEN}
+        yield lambda s, key=key: s.add(key, intent, "question.asked", n=1, type="ask")  # type: ignore[misc]
+        yield lambda s, key=key, kind=kind, said=said: s.wait(3).add(  # type: ignore[misc]
+            key, outcome, f"question.{kind}", value=1, took=3, type="ask", **said
+        )
 
 
 ENDINGS: dict[str, Step] = {

@@ -52,6 +52,14 @@ def test_folding_at_once_and_line_by_line_is_the_same() -> None:
     assert slowly.steps[1].depth == 1
 
 
+def test_a_call_that_waits_for_people_is_there_before_it_begins() -> None:
+    timeline = Timeline([line(1, 0, "@approval.requested/pay#1", Phase.NOTE, "approval.requested")])
+    [step] = timeline.steps
+    assert (step.key, step.status, step.type, step.tries) == ("pay#1", "waiting", "tool", 0)
+    timeline.apply([line(2, 9, "pay#1", Phase.INTENT, "step.intended", 1, effect="once")])
+    assert timeline.steps[0].status == "running"
+
+
 def test_an_attempt_whose_start_is_not_told_began_when_it_was_due() -> None:
     due = (START + timedelta(seconds=5)).isoformat()
     timeline = Timeline(

@@ -5,7 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from agentops import Denied, Preview, RunContext, StepFailed, ToolContext, Verified, agent, tool
+from agentops import (
+    Denied,
+    Preview,
+    RunContext,
+    StepFailed,
+    ToolContext,
+    Unanswered,
+    Verified,
+    agent,
+    tool,
+)
 from agentops.sdk.errors import Retryable
 from agentops.sdk.messages import Role, ToolUse, assistant
 from agentops.sdk.models import ModelRequest
@@ -107,6 +117,15 @@ async def flood(ctx: RunContext, calls: int) -> int:
 @agent(name="twice", version="1")
 async def twice(ctx: RunContext) -> list[object]:
     return await ctx.gather(*(ctx.call(refund, 1, Decimal(5)) for _ in range(2)))
+
+
+@agent(name="wonders", version="1")
+async def wonders(ctx: RunContext, timeout: float | None = None) -> str:
+    try:
+        account = await ctx.ask("Which account?", choices=["eu", "us"], timeout=timeout)
+    except Unanswered as error:
+        return f"{error.code}: {error}"
+    return f"account {account}"
 
 
 def persuaded(request: ModelRequest) -> Answer:
