@@ -32,7 +32,7 @@ from agentops.sdk.steps import Work
 from agentops.sdk.tools import Tool
 from agentops.sdk.typing import faults, tool_form
 
-MOST_BYTES = 64 * 1024
+MOST_BYTES = 256 * 1024
 # What people decide about is said by the agent; these are said by the asking.
 _OF_THE_ASKING = frozenset({"round", "policy", "rule", "etag", "expires_at"})
 # What a person may change of it.

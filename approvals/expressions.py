@@ -7,7 +7,8 @@ happens is Unclear, which a rule turns into its stricter outcome.
 # Note [Nothing is allowed by accident]
 A condition is refused when it is saved if it can be seen to be wrong, and unclear when it is asked
 if it turns out to be: a missing argument, a comparison of text with a number, a number that is
-none, arguments that are too large. A caller that gets no answer must not take it for one.
+none, arguments that are too large, as far as it looks at them. A caller that gets no answer must
+not take it for one.
 """
 
 from __future__ import annotations
@@ -51,12 +52,22 @@ class Document:
     def __init__(self, arguments: Mapping[str, object], **names: str) -> None:
         self._arguments = arguments
         self._names = {**dict.fromkeys(NAMES[1:], ""), **names}
+        self._parts: dict[frozenset[str], Document] = {}
         self.size = self.longest = 0
         self.fault = ""
         try:
             self._measure()
         except Unclear as error:
             self.fault = str(error)
+
+    def of(self, named: frozenset[str]) -> Document:
+        """Only these of the arguments: what nobody looks at is neither work nor a fault."""
+        if self._arguments.keys() <= named:
+            return self
+        if named not in self._parts:
+            part = {name: value for name, value in self._arguments.items() if name in named}
+            self._parts[named] = Document(part, **self._names)
+        return self._parts[named]
 
     @cached_property
     def context(self) -> cel.Context:
@@ -94,6 +105,8 @@ class Expression:
 
     def holds(self, document: Document) -> bool:
         """Whether it is true of these arguments. Raises Unclear where it is neither."""
+        if self._profile.by_name:
+            document = document.of(frozenset(self._profile.named))
         if document.fault:
             raise Unclear(document.fault)
         self._check_work(document)

@@ -74,6 +74,9 @@ class Profile:
     )
     bound: set[str] = field(default_factory=set)
     commas: int = 0
+    # The arguments it speaks of by name, and whether it looks at them in no other way.
+    named: set[str] = field(default_factory=set)
+    by_name: bool = True
 
     @property
     def nests(self) -> bool:
@@ -138,6 +141,16 @@ class _Reader:
             level.grows += 1
         if self.tokens[at] == "arguments" and not is_part:
             level.touches, level.whole = level.touches + 1, True
+            self._arguments(at)
+
+    def _arguments(self, at: int) -> None:
+        """``arguments.name`` speaks of one; anything else may be about any of them."""
+        name, after = self._at(at + 2), self._at(at + 3)
+        is_word = at + 2 < len(self.kinds) and self.kinds[at + 2] == "word"
+        if self._at(at + 1) == "." and is_word and after != "(":
+            self.profile.named.add(name)
+        else:
+            self.profile.by_name = False
 
     def _opens(self, at: int, level: Level) -> None:
         mark, before = self.tokens[at], self._at(at - 1)

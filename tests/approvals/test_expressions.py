@@ -156,8 +156,24 @@ def test_what_is_no_condition_is_refused_with_a_remedy(text: str, why: str) -> N
     ],
 )
 def test_arguments_that_no_condition_may_see_are_unclear(value: object, why: str) -> None:
-    with pytest.raises(Unclear, match=why):
-        holds("true", value=value)
+    for text in ("arguments.value != 7", "size(arguments) == 1", "arguments['value'] != 7"):
+        with pytest.raises(Unclear, match=why):
+            holds(text, value=value)
+
+
+def test_what_a_condition_does_not_look_at_is_no_fault() -> None:
+    letter = {"to": None, "text": "x" * 200_000, "odd": float("nan")}
+    assert holds("arguments.to == null && !has(arguments.cc)", **letter)
+    assert not holds("arguments.to != null", **letter)
+    for text in (
+        "arguments.to == null && arguments.text != ''",
+        "arguments['to'] == null",
+        "arguments.exists(name, name == 'to')",
+        "'to' in arguments",
+        "arguments.all(name, arguments.to == null)",
+    ):
+        with pytest.raises(Unclear):
+            holds(text, **letter)
 
 
 def test_arguments_nested_too_deeply_are_unclear() -> None:
@@ -165,7 +181,7 @@ def test_arguments_nested_too_deeply_are_unclear() -> None:
     for _ in range(5000):
         value = [value]
     with pytest.raises(Unclear, match="nested"):
-        holds("true", value=value)
+        holds("arguments.value != 7", value=value)
 
 
 def test_a_loop_in_a_loop_is_for_short_lists() -> None:
