@@ -13,7 +13,7 @@ from django.db import transaction
 
 from agentops.accounts.access import Actor, authorize_person
 from agentops.sdk.errors import AgentopsError
-from approvals import receivers
+from approvals import escalation, receivers
 from approvals.models import Record, Request, State
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ def acknowledge(*, request: Request, actor: Actor, now: datetime) -> Request:
         why_not = receivers.barred(held, actor.user)
         if why_not:
             raise NotForYou(why_not)
-        _update(held, actor, "approval.acknowledged", acknowledged_by=actor.user,
+        _update(held, actor, "acknowledged", acknowledged_by=actor.user,
                 acknowledged_at=now, next_step_at=None)  # fmt: skip
     return held
 
@@ -58,17 +58,24 @@ def give_back(*, request: Request, actor: Actor, now: datetime) -> Request:
         why_not = receivers.barred(held, actor.user)
         if why_not and held.acknowledged_by_id != actor.user.pk:
             raise NotForYou(why_not)
-        _update(held, actor, "approval.given_back", acknowledged_by=None, acknowledged_at=None,
+        _update(held, actor, "given_back", acknowledged_by=None, acknowledged_at=None,
                 next_step_at=now)  # fmt: skip
     return held
 
 
 def hurry(*, request: Request, actor: Actor, now: datetime) -> Request:
-    """Escalate now: the next step of its chain is due. Raises PersonRequired or NothingWaits."""
+    """Escalate now: the next step of its chain is due, also if somebody took it up.
+
+    It tells people and decides nothing: what comes when nobody decided keeps its time. Raises
+    PersonRequired or NothingWaits.
+    """
     authorize_person(actor)
     with transaction.atomic():
         held = _pending(request)
-        _update(held, actor, "approval.hurried", acknowledged_by=None, acknowledged_at=None,
+        following = escalation.upcoming(held)
+        if following is None or following.telling.then:
+            raise NothingWaits("Everybody of its chain has been told.")
+        _update(held, actor, "hurried", acknowledged_by=None, acknowledged_at=None,
                 next_step_at=now)  # fmt: skip
     return held
 
@@ -84,8 +91,8 @@ def _pending(request: Request) -> Request:
 def _update(held: Request, actor: Actor, event: str, **fields: object) -> None:
     Request.objects.filter(pk=held.pk, state=State.PENDING).update(**fields)
     Record.objects.create(
-        request=held, run_public_id=held.run_public_id, event=event, by=actor.name,
+        request=held, run_public_id=held.run_public_id, event=f"{held.kind}.{event}", by=actor.name,
         person=actor.user,
     )  # fmt: skip
     held.refresh_from_db()
-    log.info(event, request=held.public_id, by=actor.name)
+    log.info("request.taken_up", what=event, request=held.public_id, by=actor.name)

@@ -64,18 +64,21 @@ class Telling:
     then: str = ""
 
 
-def plan(steps: object) -> tuple[Telling, ...]:
-    """Every telling of a chain in its order, repeats written out. Raises InvalidChain."""
+def plan(steps: object, *, more: int = 0) -> tuple[Telling, ...]:
+    """Every telling of a chain in its order, repeats written out. Raises InvalidChain.
+
+    ``more``: so many steps and tellings more than people may write, for those that time adds.
+    """
     if not isinstance(steps, list | tuple):
         raise InvalidChain("steps: a list of steps is needed.")
-    if len(steps) > MOST_STEPS:
+    if len(steps) > MOST_STEPS + more:
         raise InvalidChain(f"steps: at most {MOST_STEPS}; use times or again to repeat.")
     found: list[Telling] = []
     for number, step in enumerate(steps, start=1):
         if found and found[-1].then:
             raise InvalidChain(f"step {number - 1}: then must be the last step.")
         found += _read(step, number, found)
-        if len(found) > MOST_TELLINGS:
+        if len(found) > MOST_TELLINGS + more:
             raise InvalidChain(f"step {number}: the chain tells more than {MOST_TELLINGS} times.")
     return tuple(found)
 

@@ -15,6 +15,7 @@ not from when it should have been, so that nobody is passed over because a serve
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -50,6 +51,7 @@ def sweep() -> None:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
     begin(now=now)
+    widen(now=now)
     advance(now=now)
     notices.deliver_held(now=now)
 
@@ -82,6 +84,35 @@ def snapshot(name: str) -> dict[str, object]:
 def newest(chain: Chain) -> ChainVersion | None:
     """What a chain says now."""
     return chain.versions.order_by("-number").first()
+
+
+# What is added to a chain when the deadline is over and the rule wants more people, or reminders.
+_AFTERWARDS = {
+    OnExpiry.ESCALATE: {"tell": [{"deciders": True}], "wait_minutes": 60, "times": 3},
+    OnExpiry.WAIT: {"tell": [{"deciders": True}], "wait_minutes": 24 * 60, "times": 7},
+}
+
+
+def widen(*, now: datetime) -> int:
+    """Where nobody decided in time and the rule wants more people told: tell them, once.
+
+    The next step is due at once, with whoever may decide told after the chain's own steps. What
+    the chain says comes in the end does not come any more: its rule says that it goes on waiting.
+    """
+    over = Request.objects.filter(
+        state=State.PENDING, decide_by__lte=now, on_expiry__in=list(_AFTERWARDS),
+        chain__isnull=False, chain__late__isnull=True,
+    )  # fmt: skip
+    rows = list(over.select_for_update(of=("self",), no_key=True, skip_locked=True)[:MOST])
+    for row in rows:
+        chain = row.chain or {}
+        steps = [step for step in chain.get("steps", []) if "then" not in step]
+        later = {**chain, "late": True, "steps": [*steps, _AFTERWARDS[OnExpiry(row.on_expiry)]]}
+        Request.objects.filter(pk=row.pk).update(
+            chain=later, next_step_at=now, acknowledged_by=None, acknowledged_at=None
+        )
+        _record(row, f"{row.kind}.escalated", late=True)
+    return len(rows)
 
 
 # -- advancing -----------------------------------------------------------------------------------
@@ -126,7 +157,7 @@ def _failed(pk: int, error: Exception, now: datetime) -> None:
 
 
 def _step(row: Request, now: datetime) -> None:
-    tellings = chains.plan((row.chain or {}).get("steps", []))
+    tellings = _tellings(row)
     if row.chain_step >= len(tellings):
         _move(row, None)
         return
@@ -135,6 +166,10 @@ def _step(row: Request, now: datetime) -> None:
         _end(row, telling, now)
     else:
         _tell(row, telling, now, is_last=row.chain_step + 1 == len(tellings))
+
+
+def _tellings(row: Request) -> tuple[Telling, ...]:
+    return chains.plan((row.chain or {}).get("steps", []), more=chains.MOST_TIMES)
 
 
 def _tell(row: Request, telling: Telling, now: datetime, *, is_last: bool) -> None:
@@ -150,7 +185,7 @@ def _tell(row: Request, telling: Telling, now: datetime, *, is_last: bool) -> No
             is_urgent=telling.is_urgent,
         ))  # fmt: skip
     _record(
-        row, "approval.escalated", step=telling.step, time=telling.time, telling=row.chain_step,
+        row, f"{row.kind}.escalated", step=telling.step, time=telling.time, telling=row.chain_step,
         told=told.told, held=told.held, not_told=told.not_told, nobody=found.nobody,
     )  # fmt: skip
     fault("escalation.told")
@@ -193,7 +228,7 @@ def _end(row: Request, telling: Telling, now: datetime) -> None:
         _move(row, None)
         return
     ending = OnExpiry.APPROVE if telling.then == "approve" else OnExpiry.DENY
-    _record(row, "approval.escalated", step=telling.step, telling=row.chain_step, then=ending)
+    _record(row, f"{row.kind}.escalated", step=telling.step, telling=row.chain_step, then=ending)
     Request.objects.filter(pk=row.pk).update(decide_by=now, on_expiry=ending)
     _move(row, None)
 
@@ -214,3 +249,32 @@ def _record(row: Request, event: str, by: str = SWEEP, **detail: object) -> None
     Record.objects.create(
         request=row, run_public_id=row.run_public_id, event=event, by=by, detail=detail
     )
+
+
+# -- looking -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What escalation does next with a request, and when."""
+
+    telling: Telling
+    at: datetime
+
+    @property
+    def words(self) -> str:
+        return chains.words(self.telling)
+
+
+def upcoming(request: Request) -> Upcoming | None:
+    """What comes next if nobody does anything; None where nothing does, or it cannot be read."""
+    if request.state != State.PENDING or not request.chain:
+        return None
+    try:
+        tellings = _tellings(request)
+    except chains.InvalidChain:
+        return None
+    if request.chain_step >= len(tellings):
+        return None
+    at = request.next_step_at or request.acknowledged_at
+    return Upcoming(tellings[request.chain_step], at) if at else None

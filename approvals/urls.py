@@ -16,6 +16,7 @@ urlpatterns = [
     path("inbox/<str:public_id>/revoke/", deciding.revoke, name="inbox-revoke"),
     path("inbox/<str:public_id>/snooze/", keeping.snooze, name="inbox-snooze"),
     path("inbox/<str:public_id>/look/", keeping.look, name="inbox-look"),
+    path("inbox/<str:public_id>/escalate/", keeping.escalate, name="inbox-escalate"),
     path("inbox/<str:public_id>/answer/", answering.answer, name="inbox-answer"),
     path("inbox/<str:public_id>/decline/", answering.decline, name="inbox-decline"),
     path("inbox/<str:public_id>/attend/", answering.attend, name="inbox-attend"),

@@ -71,3 +71,15 @@ def look(request: HttpRequest, public_id: str) -> HttpResponse:
         said = "Others are told again." if mine else "You are looking at it; nobody else is told."
         messages.success(request, said, extra_tags="good")
     return redirect("inbox-item", public_id)
+
+
+@require_POST
+@signed_in
+def escalate(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Have the next people of its chain told now."""
+    actor = actor_of(request)
+    found, _ = the_request(actor, public_id)
+    with telling_refusals(request):
+        acknowledging.hurry(request=found, actor=actor, now=timezone.now())
+        messages.success(request, "The next people are told now.", extra_tags="good")
+    return redirect("inbox-item", public_id)

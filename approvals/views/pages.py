@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from agentops.accounts.access import Actor
 from agentops.accounts.actors import actor_of
-from approvals import attention, inbox, questions
+from approvals import attention, escalation, inbox, questions
 from approvals.forms import question_form
 from approvals.inbox import TABS, Wanted
 from approvals.models import Kind, Request, Revision, Risk
@@ -83,6 +83,7 @@ def drawn(request: HttpRequest, shown: Shown) -> dict[str, Any]:
     context = {"shown": shown, "item": found, "now": shown.now, "beside": Wanted().query}
     if not shown.is_pending:
         return context
+    context["following"] = escalation.upcoming(found)
     if found.kind == Kind.APPROVAL:
         return {**context, "why_not": inbox.why_not(actor, found, shown.revision)}
     if found.kind == Kind.QUESTION:

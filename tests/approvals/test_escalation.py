@@ -10,9 +10,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
+from agentops.accounts.access import Actor, PersonRequired
 from agentops.accounts.models import User
-from agentops.accounts.roles import Role
-from approvals import chains, escalation, moves, notices
+from agentops.accounts.roles import Role, Scope
+from approvals import acknowledging, chains, escalation, moves, notices, recounting
 from approvals.models import (
     Chain,
     ChainVersion,
@@ -350,3 +351,91 @@ def test_who_said_no_to_their_own_is_told_nothing(asked: Request, owner: User) -
     with transaction.atomic():
         moves.move(moves.locked(asked.pk), State.REJECTED, moves.By("olga", owner.pk))
     assert not OutboxMail.objects.exists()
+
+
+# -- deadlines and people --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on_expiry", "later"), [(OnExpiry.ESCALATE, 60), (OnExpiry.WAIT, 24 * 60)]
+)
+def test_after_a_deadline_more_people_are_told_once_more(
+    asked: Request, on_expiry: OnExpiry, later: int
+) -> None:
+    chain({"tell": [{"person": "ada"}], "wait_minutes": 600}, EVE, {"then": "reject"})
+    Request.objects.update(decide_by=START + 30 * MINUTE, on_expiry=on_expiry)
+
+    def sweeps(minute: float) -> None:
+        with transaction.atomic():
+            escalation.widen(now=START + minute * MINUTE)
+        passes(minute)
+
+    for minute in (0, 29):
+        sweeps(minute)
+    assert told() == [("ada", "asked", 0)]
+    for minute in (30, 31, 40):
+        sweeps(minute)
+    assert told()[1:] == [("eve", "escalated", 1), *(
+        (who, "reminded" if who != "bo" else "escalated", 2) for who in ("ada", "bo", "eve")
+    )]  # fmt: skip
+    sweeps(40 + later)
+    assert {step for _, _, step in told()} == {0, 1, 2, 3}
+    asked.refresh_from_db()
+    assert (asked.state, asked.decide_by) == (State.PENDING, START + 30 * MINUTE)
+    assert Record.objects.filter(request=asked, detail__late=True).count() == 1
+
+
+def test_taking_up_stops_notices_and_giving_back_goes_on(asked: Request, ada: User) -> None:
+    chain(DECIDERS, EVE)
+    passes(0)
+    actor = Actor(ada)
+    acknowledging.acknowledge(request=asked, actor=actor, now=START)
+    passes(100)
+    assert len(told()) == 3
+    asked.refresh_from_db()
+    assert asked.acknowledged_by == ada
+    acknowledging.give_back(request=asked, actor=actor, now=START + 100 * MINUTE)
+    passes(100)
+    assert told()[3:] == [("eve", "reminded", 1)]
+    events = asked.records.filter(by="ada").order_by("pk").values_list("event", flat=True)
+    assert list(events) == ["approval.acknowledged", "approval.given_back"]
+
+
+def test_who_cannot_decide_takes_nothing_up(asked: Request, owner: User) -> None:
+    with pytest.raises(acknowledging.NotForYou, match="role approver"):
+        acknowledging.acknowledge(request=asked, actor=Actor(owner), now=START)
+    with pytest.raises(PersonRequired):
+        acknowledging.acknowledge(
+            request=asked, actor=Actor(owner, scopes=frozenset(Scope)), now=START
+        )
+
+
+def test_what_is_decided_is_not_taken_up(asked: Request, ada: User) -> None:
+    Request.objects.update(state=State.REJECTED, decided_at=START)
+    for act in (acknowledging.acknowledge, acknowledging.give_back, acknowledging.hurry):
+        with pytest.raises(acknowledging.NothingWaits):
+            act(request=asked, actor=Actor(ada), now=START)
+
+
+def test_people_hurry_the_next_telling_and_never_the_end(asked: Request, owner: User) -> None:
+    chain({"tell": [{"person": "ada"}], "wait_minutes": 600}, EVE, {"then": "reject"})
+    passes(0)
+    acknowledging.hurry(request=asked, actor=Actor(owner), now=START + MINUTE)
+    passes(1)
+    assert told() == [("ada", "asked", 0), ("eve", "escalated", 1)]
+    with pytest.raises(acknowledging.NothingWaits, match="has been told"):
+        acknowledging.hurry(request=asked, actor=Actor(owner), now=START + MINUTE)
+    before = asked.decide_by
+    asked.refresh_from_db()
+    assert asked.decide_by == before
+
+
+def test_the_record_says_who_was_told_and_who_was_not_and_why(asked: Request, ada: User) -> None:
+    User.objects.filter(username="bo").update(email="")
+    Preference.objects.create(person=ada, quiet={"from": "11:00", "to": "13:00"}, zone="UTC")
+    chain({"tell": [{"deciders": True}, {"team": "none"}], "wait_minutes": 10})
+    passes(0)
+    row = Record.objects.get(request=asked, event="approval.escalated")
+    assert recounting.sentence(row) == (
+        "Told eve, ada after quiet hours; not bo (no mail address), team none (nobody now)"
+    )
