@@ -144,10 +144,21 @@ def proposed(proposal: PolicyProposal) -> list[str]:
     return comparing.difference(holding(proposal.team), wanted)
 
 
-def may_read(actor: Actor) -> bool:
-    """Whether they may see the rules: whoever looks after runs, decides, audits or administers."""
+def may_read(actor: Actor, team: Team | None = None) -> bool:
+    """Whether they may see the rules of a layer: whoever looks after runs, decides or audits.
+
+    Those of a team are for its members and for administrators.
+    """
     readers = (Action.ADMINISTER, Action.OPERATE, Action.DECIDE, Action.AUDIT)
-    return any(allows(actor, action) for action in readers)
+    theirs = team is None or actor.reach.everything or team.pk in actor.reach.teams
+    return theirs and any(allows(actor, action) for action in readers)
+
+
+def teams_of(actor: Actor) -> QuerySet[Team]:
+    """The teams whose rules they may see."""
+    reach = actor.reach
+    seen = Team.objects.all() if reach.everything else Team.objects.filter(pk__in=reach.teams)
+    return seen.order_by("name")
 
 
 # -- changing --------------------------------------------------------------------------------

@@ -39,6 +39,12 @@ CODES: dict[str, Code] = {
     "last_administrator": Code(409),
     "not_your_own": Code(403),
     "no_such_service": Code(422, suggestions=("An administrator makes service accounts.",)),
+    # Policies.
+    "policy_moved": Code(409, suggestions=("GET /api/v1/policies tells what holds now.",)),
+    "policy_unchanged": Code(409),
+    "proposal_open": Code(409, suggestions=("POST …/agree or …/refuse closes the proposal.",)),
+    "needs_another_person": Code(403),
+    "reason_missing": Code(422),
     # Agents and runs.
     "unknown_agent": Code(404, suggestions=("GET /api/v1/agents lists the agents there are.",)),
     "invalid_input": Code(

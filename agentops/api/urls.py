@@ -45,6 +45,7 @@ urlpatterns = [
     path("password", PasswordDoor.as_view(), name="api-password"),
     path("", include("runs.api.urls")),
     path("", include("approvals.api.urls")),
+    path("", include("approvals.api.policy_urls")),
     # Whatever it is; a path converter stops at a line break.
     re_path("", NoSuchAddress.as_view()),
 ]

@@ -19,7 +19,7 @@ from agentops.accounts import delegations
 from agentops.accounts.actors import Actor
 from agentops.accounts.models import ApiToken, Team, User
 from agentops.accounts.roles import Role
-from approvals.models import Grant
+from approvals.models import Grant, PolicyVersion
 from runs import conversations, memories
 from runs.models import Run, SavedView
 from tests import factories
@@ -86,7 +86,7 @@ def household(name: str) -> Household:
     delegations.give(person=owner, service=service.username, days=1, now=timezone.now())
     ApiToken.objects.filter(user=owner).update(name=canary, expiry=timezone.now() + timedelta(1))
     made.ids = set(ids_of(owner))
-    made.numbers = _numbered(owner, canary)
+    made.numbers = _numbered(owner, canary) | _ruled(team, canary)
     return made
 
 
@@ -117,6 +117,13 @@ def _numbered(owner: User, canary: str) -> dict[str, str]:
     )
     view = SavedView.objects.create(owner=owner, name=canary, query="q=x")
     return {"members": str(owner.pk), "sessions": str(session.pk), "views": str(view.pk)}
+
+
+def _ruled(team: Team, canary: str) -> dict[str, str]:
+    """A version of the team's policy."""
+    rules = [{"id": "no", "effect": "deny", "title": canary}]
+    version = PolicyVersion.objects.create(team=team, number=1, rules=rules, note=canary)
+    return {"versions": str(version.pk)}
 
 
 def ids_of(owner: User) -> Iterator[str]:

@@ -83,6 +83,21 @@ def test_who_looks_after_runs_reads_the_rules_and_changes_none(
     assert PolicyVersion.objects.count() == 1
 
 
+def test_the_rules_of_a_team_are_for_its_members(client: Client, opal: User) -> None:
+    shop, other = Team.objects.create(name="shop"), Team.objects.create(name="other team")
+    version = saved(opal, {"id": "no", "effect": "deny"}, team=shop)
+    addresses = (f"{reverse('policies')}?team={shop.pk}", f"{version_of(version)}")
+    for team, status in ((shop, 200), (other, 404)):
+        client.force_login(person(f"of {team}", Role.OPERATOR, team=team))
+        assert [client.get(at).status_code for at in addresses] == [status, status]
+        known = text(client.get(reverse("policies")))
+        assert ("shop" in known) is (team == shop)
+
+
+def version_of(version: PolicyVersion) -> str:
+    return reverse("policy-version", args=[version.pk])
+
+
 def test_who_is_not_signed_in_is_sent_to_sign_in(client: Client) -> None:
     for name in ("policies", "policy-edit"):
         assert client.get(reverse(name)).status_code == 302

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agentops.accounts.access import Action, allows
+from agentops.accounts.access import Action, Actor, allows
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import Team
 from agentops.sdk.catalog import catalog
@@ -40,13 +40,11 @@ CHOICES = {
 @signed_in
 def rules_now(request: HttpRequest) -> HttpResponse:
     """What holds for a layer, what waits for agreement, and what it said before."""
-    actor = actor_of(request)
-    if not policies.may_read(actor):
-        raise Http404("Policies are for those who look after runs.")
-    team = _team(request.GET.get("team", ""))
+    actor, team = actor_of(request), _team(request.GET.get("team", ""))
+    _check_reader(actor, team)
     version = policies.newest(team)
     return render(request, "policies/list.html", {
-        **_layers(team),
+        **_layers(actor, team),
         "version": version,
         "rows": drafts.rows(version.rules) if version else [],
         "unmatched": wording.unmatched(policies.holding(team).unmatched, of_team=team is not None),
@@ -100,12 +98,11 @@ def save(request: HttpRequest) -> HttpResponse:
 def version(request: HttpRequest, number: int) -> HttpResponse:
     """One version: what it said, what it changed, by whom and why."""
     actor = actor_of(request)
-    if not policies.may_read(actor):
-        raise Http404("Policies are for those who look after runs.")
     found = get_object_or_404(PolicyVersion.objects.select_related("team", "made_by"), pk=number)
+    _check_reader(actor, found.team)
     newest = policies.newest(found.team)
     return render(request, "policies/version.html", {
-        **_layers(found.team),
+        **_layers(actor, found.team),
         "version": found,
         "rows": drafts.rows(found.rules),
         "unmatched": wording.unmatched(found.unmatched, of_team=found.team is not None),
@@ -143,6 +140,12 @@ def refuse(request: HttpRequest, number: int) -> HttpResponse:
     return redirect(_link(proposal.team))
 
 
+def _check_reader(actor: Actor, team: Team | None) -> None:
+    """Return if they may read the rules of a layer; for others there is nothing."""
+    if not policies.may_read(actor, team):
+        raise Http404("Policies are for those who look after runs.")
+
+
 def _begun(request: HttpRequest) -> Draft:
     like = request.GET.get("like", "")
     if like:
@@ -158,7 +161,7 @@ def _editor(
     request: HttpRequest, draft: Draft, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
     context = {
-        **_layers(draft.team),
+        **_layers(actor_of(request), draft.team),
         "draft": draft,
         "choices": CHOICES.items(),
         "problem": problem,
@@ -178,7 +181,7 @@ def _review(
     actor = actor_of(request)
     widens = draft.widens(policy)
     context = {
-        **_layers(draft.team),
+        **_layers(actor_of(request), draft.team),
         "draft": draft,
         "changes": draft.changes(policy),
         "widens": widens,
@@ -203,9 +206,9 @@ def _proposal(team: Team | None) -> dict[str, Any] | None:
     return {"it": found, "rows": drafts.rows(found.rules), "changes": policies.proposed(found)}
 
 
-def _layers(team: Team | None) -> dict[str, Any]:
-    """The tabs: everybody, and the teams."""
-    others = [(one.name, _link(one), one == team) for one in Team.objects.order_by("name")]
+def _layers(actor: Actor, team: Team | None) -> dict[str, Any]:
+    """The tabs: everybody, and the teams they know of."""
+    others = [(one.name, _link(one), one == team) for one in policies.teams_of(actor)]
     return {
         "layers": [("Everybody", _link(None), team is None), *others],
         "team": team,
