@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils import timezone
 
-from approvals import quorum, revealing
+from approvals import grants, quorum, revealing
 from approvals.models import Kind, Request, Revision, Risk, State
 from approvals.recounting import Told, sentence
 from runs import figures
@@ -273,6 +273,11 @@ class Shown:
         """Who has to agree, where that is more than one."""
         factors = self.request.factors
         return quorum.words(factors) if quorum.total(factors) > 1 else ""
+
+    @property
+    def may_grant(self) -> bool:
+        """Whether its like could be allowed for a while."""
+        return not grants.why_none(self.request)
 
     @property
     def undo_until(self) -> datetime | None:

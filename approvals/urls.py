@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.views import answering, bulk, deciding, keeping, pages
+from approvals.views import answering, bulk, deciding, grants, keeping, pages
 
 urlpatterns = [
     path("inbox/", pages.requests, name="inbox"),
     path("inbox/bulk/", bulk.decide, name="inbox-bulk"),
+    path("inbox/grants/", grants.listed, name="grants"),
+    path("inbox/grants/<str:public_id>/end/", grants.revoke, name="grant-revoke"),
     path("inbox/<str:public_id>/", pages.item, name="inbox-item"),
     path("inbox/<str:public_id>/decide/", deciding.decide, name="inbox-decide"),
     path("inbox/<str:public_id>/edit/", deciding.edit, name="inbox-edit"),
@@ -21,5 +23,6 @@ urlpatterns = [
     path("inbox/<str:public_id>/decline/", answering.decline, name="inbox-decline"),
     path("inbox/<str:public_id>/attend/", answering.attend, name="inbox-attend"),
     path("inbox/<str:public_id>/ask/", answering.ask_back, name="inbox-ask"),
+    path("inbox/<str:public_id>/grant/", grants.offer, name="inbox-grant"),
     path("inbox/of/<str:public_id>/", pages.of_run, name="inbox-of"),
 ]

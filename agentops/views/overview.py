@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -12,16 +13,19 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentops.accounts.access import Action, allows, visible_to
+from agentops.accounts.access import Action, Actor, allows, visible_to
 from agentops.accounts.actors import actor_of
 from agentops.mail import backend
 from agentops.sdk.catalog import catalog
+from approvals import inbox
+from approvals.inbox import Wanted
+from approvals.showing import Row
 from runs import attention, figures, fleet
 from runs.attention import FirstStep, Sentence
 from runs.models import Run
 from runs.views.signing import person, signed_in
 
-AGENTS_SHOWN = 8
+AGENTS_SHOWN, WAITING_SHOWN = 8, 5
 _SAMPLES = {
     "support-desk": "Answers a customer's ticket: refunds what is due, sends the mail.",
     "research-digest": "Answers a question from a folder of texts, by file and line.",
@@ -44,7 +48,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "now": now,
         "cards": [needs, running, ended],
         "running": running.count,
-        "waiting": attention.waiting_longest(mine, now) if needs.count else [],
+        **_waiting(actor, mine, now, anybody=bool(needs.count)),
         "wrong": wrong,
         "quiet": "" if needs.count or wrong else _quiet(running.count, ended),
         "agents": fleet.busiest(agents, AGENTS_SHOWN),
@@ -52,6 +56,15 @@ def overview(request: HttpRequest) -> HttpResponse:
         "operates": allows(actor, Action.OPERATE),
         "first_steps": _first_steps(request, mine, wrong) if not ended.count else [],
     })  # fmt: skip
+
+
+def _waiting(actor: Actor, mine: QuerySet[Run], now: datetime, *, anybody: bool) -> dict[str, Any]:
+    """The most urgent requests; besides them runs that wait for a person and have none yet."""
+    asked = inbox.page(Wanted(tab="team"), actor).requests[:WAITING_SHOWN]
+    known = {request.run_public_id for request in asked}
+    waiting = attention.waiting_longest(mine, now) if anybody and not asked else []
+    others = [row for row in waiting if row.run.public_id not in known]
+    return {"asked": [Row(request, now) for request in asked], "waiting": others}
 
 
 def _quiet(running: int, ended: attention.Card) -> str:

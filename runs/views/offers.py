@@ -50,6 +50,8 @@ def _unblocking(drawn: RunDrawing, actor: Actor) -> list[Offer]:
     if run.waiting_detail.startswith(STOPPED):
         href = reverse("stop", args=[run.waiting_detail.removeprefix(STOPPED)])
         return [Offer("See the stop", href=href, style="primary")]
+    if run.waiting_for in {WaitingFor.APPROVAL, WaitingFor.ANSWER}:
+        return [Offer("Review", href=reverse("inbox-of", args=[run.public_id]), style="primary")]
     if run.waiting_for == WaitingFor.OPERATOR:
         paused = run.waiting_detail.startswith("paused:")
         refused = _refusal(drawn, actor, Action.CONTROL if paused else Action.OPERATE)
