@@ -371,6 +371,8 @@ SPECTACULAR_SETTINGS = {
         "StepStatus": "runs.steps.StepStatus",
         "StopReason": "runs.models.StopReason",
         "WaitingFor": "runs.models.WaitingFor",
+        "StopScope": "runs.models.StopScope",
+        "MemoryScope": "runs.models.MemoryKind",
         "RequestState": "approvals.models.State",
         "RequestKind": "approvals.models.Kind",
         "RequestRisk": "approvals.models.Risk",
