@@ -1,14 +1,25 @@
-"""Chains, rotas, notices and mail in the Django admin: to be looked at by administrators.
+"""Policies, chains, rotas, notices and mail in the admin: to be looked at by administrators.
 
 They are changed where what is wrong is said in words: in the settings of the console.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 
-from approvals.models import ChainVersion, Notice, Preference, Rota
+from approvals import comparing, policies
+from approvals.models import (
+    ChainVersion,
+    Notice,
+    PolicyProposal,
+    PolicyVersion,
+    Preference,
+    Rota,
+)
 from runs.admin import ForAdministrators
 from runs.models import OutboxMail
 
@@ -24,6 +35,51 @@ class Seen(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+@admin.register(PolicyVersion)
+class PolicyVersionAdmin(Seen):
+    """What every policy said when, by whom and why."""
+
+    list_display = ("layer", "number", "holds", "note", "made_by", "made_at")
+    list_filter = ("team",)
+    list_select_related = ("team", "made_by")
+    fields = (
+        "layer", "number", "holds", "note", "made_by", "made_at", "sentences", "unmatched",
+        "changes", "rules",
+    )  # fmt: skip
+    readonly_fields = ("layer", "holds", "sentences", "changes")
+    ordering = ("team__name", "-number")
+
+    @admin.display(description="Policy of", ordering="team__name")
+    def layer(self, version: PolicyVersion) -> str:
+        """Whose it is."""
+        return version.team.name if version.team else "everybody"
+
+    @admin.display(description="Holds", boolean=True)
+    def holds(self, version: PolicyVersion) -> bool:
+        """Whether nothing was saved after it."""
+        newer = PolicyVersion.objects.filter(team=version.team_id, number__gt=version.number)
+        return not newer.exists()
+
+    @admin.display(description="In words")
+    def sentences(self, version: PolicyVersion) -> str:
+        """Its rules, a line each."""
+        return _lines(comparing.said(rule.spec) for rule in policies.recalled(version).rules)
+
+    @admin.display(description="Changes")
+    def changes(self, version: PolicyVersion) -> str:
+        """What it changed against the version before."""
+        return _lines(policies.difference(version))
+
+
+@admin.register(PolicyProposal)
+class PolicyProposalAdmin(Seen):
+    """What waited for a second administrator, and what became of it."""
+
+    list_display = ("__str__", "note", "made_by", "made_at", "closed_by", "closed_at", "became")
+    list_select_related = ("team", "made_by", "closed_by", "became__team")
+    ordering = ("-pk",)
 
 
 @admin.register(ChainVersion)
@@ -74,3 +130,7 @@ class OutboxAdmin(Seen):
     list_filter = ("event",)
     ordering = ("-pk",)
     show_full_result_count = False
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return format_html_join("", "<div>{}</div>", ((line,) for line in lines)) or "nothing"

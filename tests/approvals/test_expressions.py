@@ -74,6 +74,8 @@ CONFORMANCE = {
     # Times.
     "timestamp('2026-01-01T12:00:00Z') < timestamp('2026-01-02T00:00:00Z')": True,
     "duration('90m') > duration('1h')": True,
+    "timestamp('2026-01-01T12:30:00Z').getHours() == 12": True,
+    "timestamp('2026-01-01T12:30:00Z').getFullYear() == 2026": True,
     # Who.
     "agent == 'desk' && tool == 'refund' && person == 'ana' && team == ''": True,
     "type(arguments.amount) == double": True,
@@ -90,6 +92,7 @@ UNCLEAR = {
     "double('abc') > 1.0": "failed",
     "int('99999999999999999999') > 1": "failed",
     "1 / 0 == 1": "failed",
+    "timestamp('2026-01-01T12:00:00Z').getHours('Europe/Berlin') == 13": "failed",
     "9223372036854775807 + 1 > 0": "failed",
     "arguments.to": "neither true nor false",
     "1": "neither true nor false",
