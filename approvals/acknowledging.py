@@ -15,33 +15,28 @@ from agentops.accounts.access import Actor, authorize_person
 from agentops.sdk.errors import AgentopsError
 from approvals import escalation, receivers
 from approvals.models import Record, Request, State
+from approvals.refusals import AlreadyDecided, MayNotDecide
 
 log = structlog.get_logger(__name__)
 
 
-class NotForYou(AgentopsError):
-    """Only somebody who could decide this may take it up."""
+class AllTold(AgentopsError):
+    """Everybody of its chain has been told. Decide it, or ask somebody yourself."""
 
-    code = "permission_denied"
-
-
-class NothingWaits(AgentopsError):
-    """It no longer waits for anybody. Read the page again."""
-
-    code = "conflict"
+    code = "all_told"
 
 
 def acknowledge(*, request: Request, actor: Actor, now: datetime) -> Request:
     """Take it up: nobody else is told from now on. Repeating it, or after another, takes it over.
 
-    Raises PersonRequired, NotForYou or NothingWaits.
+    Raises PersonRequired, MayNotDecide or AlreadyDecided.
     """
     authorize_person(actor)
     with transaction.atomic():
         held = _pending(request)
         why_not = receivers.barred(held, actor.user)
         if why_not:
-            raise NotForYou(why_not)
+            raise MayNotDecide(why_not)
         _update(held, actor, "acknowledged", acknowledged_by=actor.user,
                 acknowledged_at=now, next_step_at=None)  # fmt: skip
     return held
@@ -57,7 +52,7 @@ def give_back(*, request: Request, actor: Actor, now: datetime) -> Request:
         held = _pending(request)
         why_not = receivers.barred(held, actor.user)
         if why_not and held.acknowledged_by_id != actor.user.pk:
-            raise NotForYou(why_not)
+            raise MayNotDecide(why_not)
         _update(held, actor, "given_back", acknowledged_by=None, acknowledged_at=None,
                 next_step_at=now)  # fmt: skip
     return held
@@ -67,14 +62,14 @@ def hurry(*, request: Request, actor: Actor, now: datetime) -> Request:
     """Escalate now: the next step of its chain is due, also if somebody took it up.
 
     It tells people and decides nothing: what comes when nobody decided keeps its time. Raises
-    PersonRequired or NothingWaits.
+    PersonRequired, AlreadyDecided or AllTold.
     """
     authorize_person(actor)
     with transaction.atomic():
         held = _pending(request)
         following = escalation.upcoming(held)
         if following is None or following.telling.then:
-            raise NothingWaits("Everybody of its chain has been told.")
+            raise AllTold
         _update(held, actor, "hurried", acknowledged_by=None, acknowledged_at=None,
                 next_step_at=now)  # fmt: skip
     return held
@@ -84,7 +79,7 @@ def _pending(request: Request) -> Request:
     rows = Request.objects.select_for_update(of=("self",), no_key=True)
     held = rows.get(pk=request.pk)
     if held.state != State.PENDING:
-        raise NothingWaits
+        raise AlreadyDecided(f"It is {held.state} by now. Nothing was done.")
     return held
 
 

@@ -12,8 +12,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 
+from approvals import freezing
+from approvals.models import Notice, Request, State
 from runs import figures, outbox
 from runs.attention import Sentence
 from runs.models import Duty
@@ -36,25 +40,11 @@ class Standing:
     mail_error: str = ""
 
 
-# A request counts as overdue from a minute on, whether its chain was never begun or does not go on.
 _LOOK = """
-    WITH late AS (
-        SELECT coalesce(next_step_at, created_at) AS since FROM approval_request
-        WHERE state = 'pending' AND next_step_at < now() - make_interval(secs => %(silent)s)
-        UNION ALL
-        SELECT created_at FROM approval_request
-        WHERE state = 'pending' AND chain IS NULL
-        AND created_at < now() - make_interval(secs => %(silent)s)
-    )
-    SELECT (SELECT count(*) FROM late), (SELECT min(since) FROM late),
-        (SELECT count(*) FROM approval_request r WHERE state = 'pending' AND chain IS NOT NULL
-            AND next_step_at IS NULL AND acknowledged_at IS NULL AND NOT EXISTS (
-                SELECT FROM approval_notice n WHERE n.request_id = r.id
-                AND (n.mail_id IS NOT NULL OR n.due_at IS NOT NULL))),
-        (SELECT count(DISTINCT request_id) FROM approval_record
+    SELECT (SELECT count(DISTINCT request_id) FROM approval_record
             WHERE event = 'escalation.failed' AND at > now() - interval '15 minutes'),
         (SELECT count(*) FROM outbox_mail
-            WHERE due_at IS NOT NULL AND created_at < now() - make_interval(secs => %(late)s)),
+            WHERE due_at IS NOT NULL AND created_at < now() - make_interval(secs => %s)),
         (SELECT count(*) FROM outbox_mail WHERE failed_at IS NOT NULL),
         coalesce((SELECT error FROM outbox_mail WHERE error <> '' AND sent_at IS NULL
             ORDER BY coalesce(failed_at, due_at) DESC LIMIT 1), '')
@@ -62,12 +52,23 @@ _LOOK = """
 
 
 def look() -> Standing:
-    """Compare rows with the clock, in one question."""
+    """Compare rows with the clock. What a stop is about waits for nobody."""
+    long_ago = Now() - SILENT
+    late = Q(next_step_at__lt=long_ago) | Q(chain__isnull=True, created_at__lt=long_ago)
+    heard = Notice.objects.filter(request=OuterRef("pk"))
+    heard = heard.filter(Q(mail__isnull=False) | Q(due_at__isnull=False))
+    untold = Q(~Exists(heard), chain__isnull=False, next_step_at=None, acknowledged_at=None)
+    waiting = freezing.awake(Request.objects.filter(late | untold, state=State.PENDING))
+    found = waiting.aggregate(
+        overdue=Count("pk", filter=late), untold=Count("pk", filter=untold),
+        overdue_since=Min(Coalesce("next_step_at", "created_at"), filter=late),
+    )  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(
-            _LOOK, {"silent": SILENT.total_seconds(), "late": outbox.LATE.total_seconds()}
-        )
-        return Standing(*cursor.fetchone())
+        cursor.execute(_LOOK, [outbox.LATE.total_seconds()])
+        failing, mail_late, mail_failed, error = cursor.fetchone()
+    return Standing(
+        **found, failing=failing, mail_late=mail_late, mail_failed=mail_failed, mail_error=error
+    )
 
 
 def wrong(now: datetime) -> Iterator[Sentence]:

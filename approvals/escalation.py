@@ -103,7 +103,8 @@ def widen(*, now: datetime) -> int:
         state=State.PENDING, decide_by__lte=now, on_expiry__in=list(_AFTERWARDS),
         chain__isnull=False, chain__late__isnull=True,
     )  # fmt: skip
-    rows = list(over.select_for_update(of=("self",), no_key=True, skip_locked=True)[:MOST])
+    awake = freezing.awake(over)
+    rows = list(awake.select_for_update(of=("self",), no_key=True, skip_locked=True)[:MOST])
     for row in rows:
         chain = row.chain or {}
         steps = [step for step in chain.get("steps", []) if "then" not in step]

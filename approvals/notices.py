@@ -15,7 +15,7 @@ import structlog
 from django.db.models import QuerySet
 
 from agentops.accounts.models import User
-from approvals import messages, preferences
+from approvals import freezing, messages, preferences
 from approvals.models import Notice, Request, State
 from approvals.preferences import Wishes
 from approvals.receivers import Receiver
@@ -101,7 +101,9 @@ def _count(found: Told, notice: Notice, person: User) -> None:
 
 def deliver_held(*, now: datetime) -> int:
     """Mail what quiet hours held back, where it is still worth knowing. Answers how many."""
-    held = Notice.objects.filter(due_at__lte=now).select_related("request", "person")
+    awake = freezing.awake(Request.objects.filter(notices__due_at__lte=now))
+    held = Notice.objects.filter(due_at__lte=now, request__in=awake)
+    held = held.select_related("request", "person")
     sent = 0
     for notice in held.select_for_update(of=("self",), skip_locked=True).order_by("due_at")[:MOST]:
         if _is_worth_knowing(notice):

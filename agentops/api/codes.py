@@ -86,6 +86,7 @@ CODES: dict[str, Code] = {
     ),
     "stale_offer": Code(409, suggestions=("GET …/grants lists what is offered now.",)),
     "not_granted": Code(409),
+    "all_told": Code(409),
     "already_decided": Code(409, suggestions=("GET /api/v1/approvals/{id} says who did.",)),
     "request_changed": Code(
         409, suggestions=("GET /api/v1/approvals/{id} again; send what you read there.",)

@@ -13,6 +13,7 @@ from approvals.api.deciding import (
     RevokeApproval,
     WithdrawWord,
 )
+from approvals.api.looking import AcknowledgeRequest, EscalateRequest, GiveBackRequest
 from approvals.api.requests import RequestCount, RequestDetail, RequestList
 from approvals.api.standing import (
     DeputyList,
@@ -32,6 +33,9 @@ urlpatterns = [
     path(f"{_ONE}/withdraw", WithdrawWord.as_view(), name="api-approval-withdraw"),
     path(f"{_ONE}/revoke", RevokeApproval.as_view(), name="api-approval-revoke"),
     path(f"{_ONE}/ask-back", AskBack.as_view(), name="api-approval-ask-back"),
+    path(f"{_ONE}/acknowledge", AcknowledgeRequest.as_view(), name="api-approval-acknowledge"),
+    path(f"{_ONE}/give-back", GiveBackRequest.as_view(), name="api-approval-give-back"),
+    path(f"{_ONE}/escalate", EscalateRequest.as_view(), name="api-approval-escalate"),
     path(f"{_ONE}/answer", AnswerQuestion.as_view(), name="api-approval-answer"),
     path(f"{_ONE}/decline", DeclineQuestion.as_view(), name="api-approval-decline"),
     path(f"{_ONE}/grants", OffersOfRequest.as_view(), name="api-approval-grants"),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from agentops.accounts.actors import Actor
 from agentops.accounts.models import Membership, Team, User
 from agentops.accounts.roles import Role
-from approvals import deciding, grants
+from approvals import deciding, escalation, grants
 from approvals.models import Deputy, Grant, Record, Request, Risk, State, Verdict, Vote
 from runs.models import WaitingFor
 from tests.approvals import making
@@ -130,7 +130,10 @@ def test_t6_nobody_comes_in_without_saying_who_they_are(asked: Request) -> None:
     assert state(asked) == UNTOUCHED
 
 
-@pytest.mark.parametrize("door", ["decide", "withdraw", "revoke", "ask-back", "grants"])
+@pytest.mark.parametrize(
+    "door",
+    ["decide", "withdraw", "revoke", "ask-back", "grants", "acknowledge", "give-back", "escalate"],
+)
 def test_t6_no_token_says_anything_that_people_say(asked: Request, ada: User, door: str) -> None:
     Request.objects.update(team=None, owner=None)
     Request.objects.filter(pk=asked.pk).update(owner=ada)
@@ -247,7 +250,10 @@ def test_t12_a_foreign_page_decides_nothing(
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete"])
-@pytest.mark.parametrize("door", ["decide", "withdraw", "revoke", "answer", "decline", "ask-back"])
+@pytest.mark.parametrize(
+    "door",
+    ["decide", "withdraw", "revoke", "answer", "decline", "ask-back", "acknowledge", "escalate"],
+)
 def test_t11_only_a_post_says_anything(asked: Request, ada: User, method: str, door: str) -> None:
     path = f"{API}/approvals/{asked.public_id}/{door}?verdict=approve"
     answer = getattr(session(ada), method)(path)
@@ -383,3 +389,23 @@ def test_what_is_decided_says_so_to_who_comes_second(asked: Request, ada: User, 
     assert answer.status_code == 409
     assert "rejected" in answer.json()["message"]
     assert "by bo" in answer.json()["message"]
+
+
+# -- who looks after it ----------------------------------------------------------------------------
+
+
+def test_it_is_taken_up_given_back_and_escalated(asked: Request, ada: User, owner: User) -> None:
+    escalation.begin(now=timezone.now())
+    path = f"approvals/{asked.public_id}"
+    assert post(session(ada), f"{path}/acknowledge").status_code == 200
+    asked.refresh_from_db()
+    assert (asked.acknowledged_by, asked.next_step_at) == (ada, None)
+    assert post(session(ada), f"{path}/give-back").status_code == 200
+    asked.refresh_from_db()
+    assert asked.acknowledged_by is None
+    assert post(session(owner), f"{path}/escalate").status_code == 200
+    assert post(session(owner), f"{path}/acknowledge").json()["code"] == "may_not_decide"
+    assert post(session(person("sven")), f"{path}/escalate").status_code == 404
+    Request.objects.update(chain_step=99)
+    answer = post(session(ada), f"{path}/escalate")
+    assert (answer.status_code, answer.json()["code"]) == (409, "all_told")

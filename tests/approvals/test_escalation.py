@@ -13,7 +13,7 @@ from django.db.models import F
 from agentops.accounts.access import Actor, PersonRequired
 from agentops.accounts.models import User
 from agentops.accounts.roles import Role, Scope
-from approvals import acknowledging, chains, escalation, moves, notices, recounting
+from approvals import acknowledging, auditing, chains, escalation, moves, notices, recounting
 from approvals.models import (
     Chain,
     ChainVersion,
@@ -26,7 +26,8 @@ from approvals.models import (
     Rota,
     State,
 )  # fmt: skip
-from runs.models import OutboxMail
+from approvals.refusals import AlreadyDecided, MayNotDecide
+from runs.models import OutboxMail, Stop, StopScope
 from tests import people
 from tests.approvals import making
 
@@ -402,7 +403,7 @@ def test_taking_up_stops_notices_and_giving_back_goes_on(asked: Request, ada: Us
 
 
 def test_who_cannot_decide_takes_nothing_up(asked: Request, owner: User) -> None:
-    with pytest.raises(acknowledging.NotForYou, match="role approver"):
+    with pytest.raises(MayNotDecide, match="role approver"):
         acknowledging.acknowledge(request=asked, actor=Actor(owner), now=START)
     with pytest.raises(PersonRequired):
         acknowledging.acknowledge(
@@ -413,7 +414,7 @@ def test_who_cannot_decide_takes_nothing_up(asked: Request, owner: User) -> None
 def test_what_is_decided_is_not_taken_up(asked: Request, ada: User) -> None:
     Request.objects.update(state=State.REJECTED, decided_at=START)
     for act in (acknowledging.acknowledge, acknowledging.give_back, acknowledging.hurry):
-        with pytest.raises(acknowledging.NothingWaits):
+        with pytest.raises(AlreadyDecided):
             act(request=asked, actor=Actor(ada), now=START)
 
 
@@ -423,7 +424,7 @@ def test_people_hurry_the_next_telling_and_never_the_end(asked: Request, owner: 
     acknowledging.hurry(request=asked, actor=Actor(owner), now=START + MINUTE)
     passes(1)
     assert told() == [("ada", "asked", 0), ("eve", "escalated", 1)]
-    with pytest.raises(acknowledging.NothingWaits, match="has been told"):
+    with pytest.raises(acknowledging.AllTold):
         acknowledging.hurry(request=asked, actor=Actor(owner), now=START + MINUTE)
     before = asked.decide_by
     asked.refresh_from_db()
@@ -439,3 +440,21 @@ def test_the_record_says_who_was_told_and_who_was_not_and_why(asked: Request, ad
     assert recounting.sentence(row) == (
         "Told eve, ada after quiet hours; not bo (no mail address), team none (nobody now)"
     )
+
+
+def test_what_is_stopped_tells_nobody_and_is_not_overdue(asked: Request, ada: User) -> None:
+    Preference.objects.create(person=ada, quiet={"from": "11:00", "to": "13:00"}, zone="UTC")
+    chain(DECIDERS, EVE)
+    passes(0)
+    before = told()
+    stop = Stop.objects.create(scope=StopScope.AGENT, target=asked.agent, reason="x", by="opal")
+    Request.objects.update(decide_by=START, on_expiry=OnExpiry.ESCALATE)
+    with transaction.atomic():
+        assert escalation.widen(now=START + 100 * MINUTE) == 0
+    passes(100)
+    assert told() == before
+    assert auditing.look().overdue == 0
+    Stop.objects.filter(pk=stop.pk).delete()
+    assert auditing.look().overdue == 1
+    passes(100)
+    assert len(told()) > len(before)

@@ -114,6 +114,6 @@ def test_it_stays_in_its_budget(
     for number in range(40):
         factories.worker(queues=[f"queue-{number}"])
     page.get("/system/")
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(20):
         body = page.get("/system/").content
     assert body.count(b"<") <= 2 * 2500

@@ -89,6 +89,8 @@ NEVER_DONE_HERE = {
     "POST /api/v1/approvals/decide", "POST /api/v1/approvals/{public_id}/decide",
     "POST /api/v1/approvals/{public_id}/withdraw", "POST /api/v1/approvals/{public_id}/revoke",
     "POST /api/v1/approvals/{public_id}/ask-back", "POST /api/v1/approvals/{public_id}/grants",
+    "POST /api/v1/approvals/{public_id}/acknowledge",
+    "POST /api/v1/approvals/{public_id}/give-back", "POST /api/v1/approvals/{public_id}/escalate",
     "POST /api/v1/grants/{public_id}/revoke", "POST /api/v1/deputies",
     "POST /api/v1/deputies/{number}/end",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
