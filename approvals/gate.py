@@ -28,6 +28,7 @@ from agentops.execution.port import (
     Tells,
 )
 from agentops.execution.records import Claim
+from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.steps import Ask
 from approvals import asking, envelope, known, wondering
 from approvals.asking import Case
@@ -53,7 +54,7 @@ class ApprovalGate(Gate):
 
     def quick(self, action: Action) -> Permit | None:
         """Steps that are no calls, and calls about which nobody was or has to be asked."""
-        if not action.tool:
+        if not action.tool or _only_lists(action):
             return PASSED
         if action.asked:
             return None
@@ -120,6 +121,11 @@ class ApprovalGate(Gate):
         arguments = envelope.thaw(case.frozen, case.action.work)
         found = await preview(case.action, arguments, self.threaded)
         return Case(case.action, case.ruling, case.frozen, found)
+
+
+def _only_lists(action: Action) -> bool:
+    """Whether it is the list of a server's tools that is asked for, and no tool called."""
+    return isinstance(action.work.tool, RemoteTool) and not action.work.tool.remote
 
 
 def _found(action: Action) -> tuple[asking.Found | None, str]:

@@ -6,6 +6,7 @@ every replay; the units it asks for return what is recorded.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ from pydantic_ai.durable_exec import (
 )
 from pydantic_ai.exceptions import AgentRunError, UserError
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.toolsets import ToolsetTool
 
 from agentops.providers import failures
 from agentops.providers.adapter import text_in, usage_of
@@ -37,8 +39,9 @@ from agentops.providers.discretion import leaves
 from agentops.sdk import steps
 from agentops.sdk.calls import ToolContext
 from agentops.sdk.context import RunContext
+from agentops.sdk.errors import Denied
 from agentops.sdk.messages import Message, user
-from agentops.sdk.models import as_text
+from agentops.sdk.models import Noted, as_text
 from agentops.sdk.retry import RetryPolicy
 from agentops.sdk.tools import DEFAULT_TIMEOUT_SECONDS, Effect
 
@@ -143,7 +146,7 @@ class _Units(JournalCallableOperationBackend[None]):
             return await self._ctx.unit(self._key("model", name), work)
         if isinstance(operation_id, ToolsetCallToolId):
             work, call = self._tool(body, cache_key)
-            return _returned(await self._ctx.unit(self._key(work.name, call), work))
+            return await _called(self._ctx.unit(self._key(work.name, call), work))
         work = steps.Work("step", name, _in_attempt(body), takes_context=True, retry=TOOL_RETRIES)
         return await self._ctx.unit(self._key(name, ""), work)
 
@@ -159,7 +162,8 @@ class _Units(JournalCallableOperationBackend[None]):
     ) -> tuple[steps.Work, str]:
         """The call of a tool: its cache key is its name, its arguments and their context."""
         tool = next((str(part) for part in cache_key if isinstance(part, str)), "tool")
-        arguments = next((dict(part) for part in cache_key if isinstance(part, dict)), {})
+        given: dict[str, Any] = next((part for part in cache_key if isinstance(part, dict)), {})
+        arguments = dict(given)
         context = next((part for part in cache_key if isinstance(part, TheirContext)), None)
         effect = self._effects.get(tool, Effect.ONCE)
         work = steps.Work(
@@ -171,8 +175,56 @@ class _Units(JournalCallableOperationBackend[None]):
             retry=TOOL_RETRIES if effect in _REPEATABLE else steps.NO_RETRY,
             takes_context=True,
             shown=lambda: arguments,
+            noted=True,
+            again=functools.partial(_again, body, given, _validator(cache_key)),
         )
         return work, str((context and context.tool_call_id) or "")
+
+
+Validate = Callable[[dict[str, object]], dict[str, Any]]
+
+
+def _validator(cache_key: tuple[object, ...]) -> Validate:
+    """What makes the arguments of a call of plain ones, as the tool declares it."""
+    tool = next((part for part in cache_key if isinstance(part, ToolsetTool)), None)
+    validator = None if tool is None else tool.args_validator
+    return dict if validator is None else validator.validate_python
+
+
+def _again(
+    body: Callable[[], Awaitable[object]],
+    given: dict[str, Any],
+    validate: Validate,
+    arguments: Mapping[str, object],
+) -> Callable[[ToolContext], Awaitable[object]]:
+    """The same call with other arguments. ``body`` reads them from ``given``, which is its own."""
+    act = _in_attempt(body)
+
+    async def called(context: ToolContext) -> object:
+        checked = validate(dict(arguments))
+        given.clear()
+        given.update(checked)
+        return await act(context)
+
+    return called
+
+
+async def _called(unit: Awaitable[object]) -> object:
+    """What their agent gets of a call: also that it must not happen, which its model hears."""
+    try:
+        value = await unit
+    except Denied as error:
+        return {"kind": "tool_failed", "message": str(error)}
+    if not isinstance(value, Noted):
+        return _returned(value)
+    made = _returned(value.value)
+    if isinstance(made, dict) and made.get("kind") == "tool_return":
+        result = made.get("result")
+        heard: object = {"note": value.told, "result": result}
+        if isinstance(result, str):
+            heard = f"{value.told}\n\n{result}"
+        return {**made, "result": heard}
+    return made
 
 
 def _returned(value: object) -> object:

@@ -26,6 +26,7 @@ from agentops.testing import BEGINNING, Result, run
 
 requests: list[str] = []
 effects: list[str] = []
+heard: list[str] = []
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,8 @@ def turn(messages: list[ModelMessage]) -> int:
 async def says(
     messages: list[ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | DeltaToolCalls]:
+    parts = messages[-1].parts
+    heard.extend(str(part.content) for part in parts if isinstance(part, ToolReturnPart))
     requests.append(f"request {turn(messages)}")
     if turn(messages) == 0:
         yield {0: DeltaToolCall("look_up", '{"who": "ada"}', tool_call_id="t1")}
@@ -225,3 +228,32 @@ def test_the_agent_itself_is_left_as_it_was() -> None:
     assert desk.model is not None
     assert isinstance(before, CombinedCapability)
     assert not any(isinstance(c, Durability) for c in before.capabilities)
+
+
+def told_by_tools(result: Result, name: str) -> list[str]:
+    rows = [e for e in result.journal.entries if e.phase is Phase.OUTCOME and e.name == name]
+    return [e.kind for e in rows]
+
+
+def test_people_decide_about_calls_of_adopted_agents() -> None:
+    definition = adopt(desk, effects={"look_up": "read"})
+    waiting = run(definition, {"prompt": "Write to ada."}, asks=["send"])
+    assert (waiting.waiting_for, waiting.detail) == ("approval", "send:t3")
+    wanted = waiting.journal.desk.wanted["send:t3"]
+    assert (wanted.tool, wanted.arguments) == ("send", {"to": "ada"})
+    rejected = run(
+        definition, {"prompt": "x"}, asks=["send"], journal=waiting.journal, approve=False
+    )
+    assert rejected.output == "All is done."
+    assert "send ada" not in effects
+    assert told_by_tools(rejected, "send") == ["step.failed"]
+
+
+def test_an_edited_call_of_an_adopted_agent_runs_as_edited_and_its_model_hears_of_it() -> None:
+    definition = adopt(desk, effects={"look_up": "read"})
+    edit: dict[str, object] = {"to": "bob"}
+    result = run(definition, {"prompt": "x"}, asks=["send"], approve=lambda _: edit)
+    assert result.output == "All is done."
+    assert [effect for effect in effects if effect.startswith("send")] == ["send bob"]
+    assert heard[-1].startswith("A person changed this call before it ran.")
+    assert heard[-1].endswith("\n\nsent")

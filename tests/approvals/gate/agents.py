@@ -23,13 +23,14 @@ from agentops.sdk.scripted import Answer
 
 # What was done to the world, and how it stands.
 DONE: list[tuple[Any, ...]] = []
-WORLD: dict[str, Any] = {"etag": "e1", "fails": 0, "amount": "240.00", "preview": ""}
+WORLD: dict[str, Any] = {}
+_USUAL = {"etag": "e1", "fails": 0, "after": 0.01, "amount": "240.00", "preview": ""}
 
 
 def reset() -> None:
     DONE.clear()
     WORLD.clear()
-    WORLD.update({"etag": "e1", "fails": 0, "amount": "240.00", "preview": ""})
+    WORLD.update(_USUAL)
 
 
 async def was_refunded(ctx: ToolContext, order: int, amount: Decimal, why: str = "") -> Verified:
@@ -42,7 +43,7 @@ def refund(order: int, amount: Decimal, why: str = "broken") -> str:
     """Refund an order."""
     if WORLD["fails"]:
         WORLD["fails"] -= 1
-        raise Retryable("The shop is busy.", after=0.01)
+        raise Retryable("The shop is busy.", after=WORLD["after"])
     DONE.append(("refund", order, amount, why))
     return f"refunded {amount}"
 
