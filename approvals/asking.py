@@ -132,7 +132,7 @@ def judge(case: Case, found: Found) -> Permit | None:
 def forbidden(ruling: Ruling, action: Action) -> Refused:
     """A rule does not allow it."""
     rule = ruling.rule
-    said: Meta = {"rule": rule.id if rule else "", "version": ruling.version}
+    said: Meta = {"rule": rule.id if rule else "", "version": ruling.version, **watched(ruling)}
     title = rule.title or rule.id if rule else "no rule allows it"
     text = f"The rules do not allow this call: {title}.{_advice(rule.feedback if rule else '')}"
     return Refused(DENIED, text, (Event("policy.denied", action.n, said),))
@@ -194,7 +194,14 @@ def asks(request: Request, due: datetime | None = None) -> Asks:
 def requested(case: Case) -> Event:
     """The line that says people are about to be asked, before there is a request."""
     rule = case.ruling.rule
-    return Event(REQUESTED, 1, {"rule": rule.id, "title": rule.title} if rule else {})
+    named: Meta = {"rule": rule.id, "title": rule.title} if rule else {}
+    return Event(REQUESTED, 1, {**named, **watched(case.ruling)})
+
+
+def watched(ruling: Ruling) -> Meta:
+    """What rules that only watch would have said, as journals note it."""
+    told = [{"rule": one.rule, "effect": one.effect} for one in ruling.watched]
+    return {"watched": told} if told else {}
 
 
 def _ask(case: Case) -> Permit:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from agentops.accounts.access import Action, allows
 from agentops.accounts.actors import actor_of
 from agentops.accounts.models import ApiToken
+from agentops.views.people import drafts
 from agentops.views.people.forms import TokenForm
 from runs import drawing, statuses, talks, troubles
 from runs.conversations import OnConflict
@@ -25,6 +26,19 @@ from runs.views.signing import signed_in
 NOW = datetime(2026, 11, 23, 14, 2, 11, tzinfo=UTC)
 LONG = "A title that is far too long for its column because somebody pasted a whole sentence " * 2
 RIGHT_TO_LEFT = "تسوية فواتير نوفمبر"
+
+
+# A rule of every kind, one that is long, and one that cannot be read.
+_RULES = [
+    {"id": "allow", "effect": "allow", "tools": ["send_reply"]},
+    {
+        "id": "ask", "effect": "ask", "agents": ["invoice-clerk"], "title": LONG[:120],
+        "when": "double(arguments.amount) > 200.0 && " * 4 + "true", "decide_minutes": 60,
+        "factors": [{"role": "approver", "count": 2}, {"team": "finance"}], "feedback": LONG,
+    },
+    {"id": "deny", "effect": "deny", "mode": "watch", "tools": ["delete*"]},
+    {"id": "unclear", "effect": "maybe"},
+]  # fmt: skip
 
 
 @require_safe
@@ -43,6 +57,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "heads": [RunDrawing(run, Timeline(_lines()), NOW) for run in _runs()],
         "tokens": list(_tokens()),
         "wrong_form": TokenForm({"name": LONG * 2, "scopes": ["all"]}),
+        "rules": drafts.rows(_RULES),
         "troubles": [troubles.explain(reason, {}) for reason in StopReason.values],
     }
     context |= _talk()

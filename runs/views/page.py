@@ -164,6 +164,17 @@ class Panel:
     events: list[EventRow]
     model: ModelStep | None = None
 
+    @property
+    def policy(self) -> list[str]:
+        """What rules said of it, besides what people did."""
+        known = [row.line.meta.get("policy") for row in self.events]
+        said = next((one for one in reversed(known) if isinstance(one, dict)), {})
+        rule = [f"allowed by {said['rule']}"] if said.get("rule") else []
+        watched = said.get("watched", [])
+        return rule + [
+            f"{one['rule']}, which only watches, says {one['effect']}" for one in watched
+        ]
+
 
 def _panel(drawn: RunDrawing, step: Step) -> Panel:
     about = reading.lines_of_step(drawn.run, step.key)
@@ -184,9 +195,11 @@ def _panel_only(request: HttpRequest, drawn: RunDrawing) -> HttpResponse:
 
 
 def _named(request: HttpRequest, drawn: RunDrawing) -> Step | None:
-    """The step that the address names, itself or as the failure next to it."""
+    """The step that the address names by number or key, or the failure next to it."""
     number = request.GET.get("step", "")
     step = drawn.step(int(number)) if number.isdecimal() and len(number) < 7 else None
+    if step is None and number:
+        step = next((one for one in drawn.timeline.steps if one.key == number), None)
     match request.GET.get("failure"):
         case "next":
             return Tools(drawn, step).next_failure or step

@@ -213,6 +213,17 @@ def test_the_review_tells_changes_what_is_wider_and_what_past_calls_say(
     assert not PolicyVersion.objects.exists()
 
 
+def test_a_call_is_looked_at_by_its_key_with_what_rules_said(client: Client, opal: User) -> None:
+    story = Story.of(run(agent="support-desk"))
+    said = {"rule": "refunds", "version": 3, "watched": [{"rule": "no", "effect": "deny"}]}
+    made = story.call("refund#1", 1, {"ok": True}, policy=said).call("mail#1", 1).save()
+    page = text(client.get(f"/runs/{made.public_id}/", {"step": "refund#1"}))
+    assert "Step 1 · refund" in page
+    assert "allowed by refunds; no, which only watches, says deny" in page
+    other = text(client.get(f"/runs/{made.public_id}/", {"step": "made-up"}))
+    assert "only watches" not in other
+
+
 def save(client: Client, *rules: dict[str, Any], **said: str) -> Any:
     sent = {
         "rules": json.dumps(rules), "unmatched": "ask", "based_on": "0", "note": "Because",
