@@ -60,9 +60,10 @@ def check_text(text: str, field: str = "comment") -> None:
 
 def locked(request: Request, actor: Actor, kind: Kind) -> Request:
     """The request as it stands, locked, if ``actor`` sees it. Raises NotFound, InvalidRequest."""
-    if not queries.visible(actor).filter(pk=request.pk).exists():
-        raise NotFound
-    held = moves.locked(request.pk)
+    try:
+        held = moves.locked(request.pk, among=queries.visible(actor))
+    except Request.DoesNotExist:
+        raise NotFound from None
     if held.kind != kind:
         raise InvalidRequest(f"This is no {kind}; it is of the kind {held.kind}.")
     return held

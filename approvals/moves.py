@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -67,10 +68,13 @@ class By:
 SWEEP = By("sweep")
 
 
-def locked(pk: int) -> Request:
-    """The request as it stands, locked until the caller's transaction ends."""
-    rows = Request.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("policy").get(pk=pk)
+def locked(pk: int, among: QuerySet[Request] | None = None) -> Request:
+    """The request as it stands, locked until the caller's transaction ends.
+
+    ``among``: if it is one of these. Raises Request.DoesNotExist.
+    """
+    rows = Request.objects.all() if among is None else among
+    return rows.select_for_update(of=("self",), no_key=True).get(pk=pk)
 
 
 def record(
@@ -109,15 +113,15 @@ def move(
     was = State(request.state)
     if to not in NEXT.get(was, ()):
         raise NotAsExpected(f"{request} cannot become {to}.")
-    said = {"decided_at": None if to is State.PENDING else Now()} | dict(changes)
+    said: dict[str, object] = {"state": to, "decided_at": None if to is State.PENDING else Now()}
     if was is State.APPROVED and to is not State.PENDING:
         del said["decided_at"]
-    rows = Request.objects.filter(pk=request.pk, state=was)
-    if rows.update(state=to, **said) != 1:
+    said |= changes
+    if Request.objects.filter(pk=request.pk, state=was).update(**said) != 1:
         raise NotAsExpected(f"{request} is no longer {was}.")
     what = event or _EVENTS.get((Kind(request.kind), to), f"{request.kind}.{to}")
     record(request, what, by, digest=digest, detail={"from": was, "to": to, **detail})
-    request.refresh_from_db()
+    request.refresh_from_db(fields=list(said))
     if to in _OWNERS_HEAR_OF:
         notices.decided(request, now=timezone.now(), but=by.person_id)
     if tells:

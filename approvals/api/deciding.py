@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from agentops.accounts.access import authorize_person
 from approvals import asking_back, bulk, deciding, questions
 from approvals.api.base import AskView, be_sure, checked
-from approvals.api.requests import whole
+from approvals.api.requests import brief, whole
 from approvals.api.serializers import (
     AnswerSerializer,
     BulkDecideSerializer,
@@ -18,6 +18,7 @@ from approvals.api.serializers import (
     DecideRequestSerializer,
     OutcomesSerializer,
     RecordSerializer,
+    RequestSerializer,
     TextSerializer,
     WholeRequestSerializer,
 )
@@ -30,7 +31,7 @@ class DecideRequest(AskView):
     @extend_schema(
         operation_id="approvals_decide",
         request=DecideRequestSerializer,
-        responses=WholeRequestSerializer,
+        responses=RequestSerializer,
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Approve or reject the revision you read, named by its number and digest."""
@@ -41,7 +42,7 @@ class DecideRequest(AskView):
             be_sure(request, found)
         verdict = Verdict(said.pop("verdict"))
         deciding.decide(request=found, actor=self.caller, verdict=verdict, **said)
-        return whole(found, self)
+        return brief(found)
 
 
 class DecideSeveral(AskView):
@@ -70,21 +71,19 @@ class DecideSeveral(AskView):
 class WithdrawWord(AskView):
     """One's own word, taken back."""
 
-    @extend_schema(
-        operation_id="approvals_withdraw", request=None, responses=WholeRequestSerializer
-    )
+    @extend_schema(operation_id="approvals_withdraw", request=None, responses=RequestSerializer)
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Take your word back: while others are still asked, or within the time to undo."""
         found = self.found(public_id)
         deciding.withdraw(request=found, actor=self.caller)
-        return whole(found, self)
+        return brief(found)
 
 
 class RevokeApproval(AskView):
     """An approval that has not begun."""
 
     @extend_schema(
-        operation_id="approvals_revoke", request=CommentSerializer, responses=WholeRequestSerializer
+        operation_id="approvals_revoke", request=CommentSerializer, responses=RequestSerializer
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Take back an approval that has not begun; the agent is told it may not."""
@@ -92,7 +91,7 @@ class RevokeApproval(AskView):
         authorize_person(self.caller)
         said = checked(CommentSerializer, request.data)
         deciding.revoke(request=found, actor=self.caller, **said)
-        return whole(found, self)
+        return brief(found)
 
 
 class AskBack(AskView):
