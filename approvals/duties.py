@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from approvals import deciding, freezing, moves, questions
 from approvals.models import OPEN, Kind, OnExpiry, Request, State
 from approvals.moves import SWEEP
-from runs.models import Run
+from runs.models import Journal, Phase, Run
 
 # Of each duty, per sweep: a sweep is short, and the next one comes in seconds.
 MOST = 200
@@ -28,6 +28,7 @@ def sweep() -> None:
     freezing.thaw()
     for rows, duty in (
         (_abandoned(), _cancel),
+        (_done_by_hand(), _supersede),
         (freezing.awake(_overdue()), _expire),
         (freezing.awake(_unused()), _lapse),
     ):
@@ -60,6 +61,14 @@ def _abandoned() -> QuerySet[Request]:
     return Request.objects.filter(~Exists(live), state__in=OPEN)
 
 
+def _done_by_hand() -> QuerySet[Request]:
+    """Open ones whose step has its result: somebody took the run over and supplied it."""
+    done = Journal.objects.filter(
+        run_id=OuterRef("run_id"), key=OuterRef("key"), phase=Phase.OUTCOME, kind="step.supplied"
+    )
+    return Request.objects.filter(Exists(done), state__in=OPEN, kind=Kind.APPROVAL)
+
+
 def _overdue() -> QuerySet[Request]:
     """Those nobody decided in time, where the rule does not say to go on waiting."""
     closes = Q(kind=Kind.QUESTION) | Q(on_expiry__in=[OnExpiry.DENY, OnExpiry.APPROVE])
@@ -74,6 +83,10 @@ def _unused() -> QuerySet[Request]:
 
 def _cancel(request: Request) -> None:
     moves.move(request, State.CANCELLED, SWEEP, tells=False)
+
+
+def _supersede(request: Request) -> None:
+    moves.move(request, State.SUPERSEDED, SWEEP, tells=False)
 
 
 def _expire(request: Request) -> None:

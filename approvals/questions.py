@@ -17,7 +17,7 @@ from approvals import eligibility, freezing, matters, moves
 from approvals.models import Kind, Request, State
 from approvals.moves import By
 from approvals.refusals import AlreadyDecided, MayNotDecide, TooLate
-from runs import services
+from runs import services, takeovers
 from runs.models import Run
 
 GONE = "The run that asked is gone."
@@ -31,7 +31,7 @@ def answer(
 
     Whoever may send to the run may answer, with a token too; where the question names who, only
     they, in person. Raises NotFound, Forbidden, PersonRequired, MayNotDecide, InvalidAnswer,
-    AlreadyDecided, Frozen or TooLate.
+    AlreadyDecided, Frozen, TakenOver or TooLate.
     """
     matters.check_text(comment)
     with services.change():
@@ -79,6 +79,7 @@ def _open(request: Request, actor: Actor) -> Request:
     if held.state != State.PENDING:
         raise AlreadyDecided(matters.how_it_ended(held))
     freezing.refuse_frozen(held)
+    takeovers.refuse_others(run_id=held.run_id, actor=actor)
     if matters.is_over(held.decide_by):
         raise TooLate("Nobody answered in time; the time to answer is over.")
     return held

@@ -254,6 +254,7 @@ _TELL: dict[str, Callable[[Line], str]] = {
     "step.completed": lambda line: f"{line.name} returned{_took(line)}",
     "step.failed": lambda line: f"{line.name} failed{_took(line)}{_because(line)}",
     "step.settled": _settled,
+    "step.supplied": lambda line: f"{line.name} was done by hand{_who(line)}",
     "stop.held": lambda line: f"{line.name} is held by stop {line.text('stop')}",
     "step.uncertain": lambda line: f"{line.name}: nobody can tell whether it happened",
     "timer.started": lambda line: f"{line.name}: sleeping",

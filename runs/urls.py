@@ -16,6 +16,7 @@ from runs.views import (
     page,
     pins,
     playground,
+    takeover,
 )
 
 urlpatterns = [
@@ -32,6 +33,9 @@ urlpatterns = [
     path("runs/<str:public_id>/pause/", actions.pause, name="run-pause"),
     path("runs/<str:public_id>/retry/", actions.retry, name="run-retry"),
     path("runs/<str:public_id>/fork/", forking.fork, name="run-fork"),
+    path("runs/<str:public_id>/take-over/", takeover.take_over, name="run-take-over"),
+    path("runs/<str:public_id>/supply/", takeover.supply, name="run-supply"),
+    path("runs/<str:public_id>/hand-back/", takeover.hand_back, name="run-hand-back"),
     path("runs/<str:public_id>/settle/", actions.settle, name="run-settle"),
     path("memory/", memory.memory, name="memory"),
     path("memory/erase/", memory.erase, name="memory-erase"),

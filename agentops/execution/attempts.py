@@ -17,9 +17,10 @@ from agentops.execution.outcomes import Call, Flight, Outcome, Outcomes
 from agentops.execution.permits import Permits, Permitted
 from agentops.execution.port import Choice, Held, Port, Tried, is_ours
 from agentops.execution.records import Claim, Entry
-from agentops.execution.replay import Replay
+from agentops.execution.replay import SUPPLIED, Replay
 from agentops.execution.threads import Abandoned, Threads, bounded
 from agentops.execution.waits import Wait
+from agentops.sdk import codec
 from agentops.sdk.errors import Fatal, PayloadError
 from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.retry import Certainty, Failure, judge
@@ -67,6 +68,9 @@ class Attempts:
             if settled is not None:
                 return settled
         n = self._replay.attempts(call.key)
+        given = self._replay.take_message(f"{SUPPLIED}{call.key}")
+        if given is not None:
+            return self._outcomes.supplied(call, n, given.n, codec.revive(*given.value))
         while True:
             n += 1
             permit = await self._permits.ask(call, n)

@@ -118,6 +118,18 @@ class Outcomes:
         encoded = codec.encode(value, limit=self._limit)
         return Outcome(self._outcome(call, kind, encoded, facts, flight), value)
 
+    def supplied(self, call: Call, n: int, arrival: int, told: object) -> Outcome:
+        """A person did it by hand, after ``n`` attempts, and this is the result."""
+        fields = told if isinstance(told, dict) else {}
+        value, by = fields.get("value"), str(fields.get("by", ""))
+        flight = Flight.begin(call.work, n, self._now())
+        facts = meta(call.work, n) | {
+            "inbox": arrival, "supplied": True, "by": by,
+            "told": f"A person ({by}) did this by hand; this result is theirs, not the tool's.",
+        }  # fmt: skip
+        encoded = codec.encode(value, limit=self._limit)
+        return Outcome(self._outcome(call, "step.supplied", encoded, facts, flight), value)
+
     def _outcome(
         self, call: Call, kind: str, value: codec.Encoded, facts: Meta, flight: Flight
     ) -> Entry:

@@ -9,6 +9,8 @@ from agentops.execution.port import Tried
 from agentops.execution.records import Entry, History, Message, Phase
 
 SETTLED = "settled:"
+# What a person gives a step instead of its own result.
+SUPPLIED = "supplied:"
 REOPENED = "run.reopened"
 
 

@@ -31,6 +31,7 @@ from runs.api.runs import (
 )
 from runs.api.steps import SettleStep, StepDetail, StepList
 from runs.api.stops import LiftStop, StopDetail, StopList
+from runs.api.takeovers import HandBackRun, SupplyStep, TakeRun
 
 urlpatterns = [
     path("agents", AgentList.as_view(), name="api-agents"),
@@ -71,6 +72,11 @@ urlpatterns = [
     path("runs/<str:public_id>/resume", ResumeRun.as_view(), name="api-run-resume"),
     path("runs/<str:public_id>/signal", SignalRun.as_view(), name="api-run-signal"),
     path("runs/<str:public_id>/steps", StepList.as_view(), name="api-run-steps"),
+    path("runs/<str:public_id>/hand-back", HandBackRun.as_view(), name="api-run-hand-back"),
+    path("runs/<str:public_id>/take-over", TakeRun.as_view(), name="api-run-take-over"),
+    path(
+        "runs/<str:public_id>/steps/<path:key>/supply", SupplyStep.as_view(), name="api-step-supply"
+    ),
     path(
         "runs/<str:public_id>/steps/<path:key>/settle", SettleStep.as_view(), name="api-step-settle"
     ),

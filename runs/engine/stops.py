@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentops.execution.port import PASSED, Action, Event, Held, Permit
-from agentops.execution.records import Claim
+from agentops.execution.records import Claim, Meta
 from agentops.sdk.catalog import catalog
 from agentops.sdk.errors import UnknownAgent
 from runs.engine.gates import Gate, Query
@@ -66,8 +66,8 @@ class StopGate(Gate):
         if found is None:
             return PASSED
         stop, scope = found
-        told = Event("stop.held", action.claim.epoch, {"stop": stop, "scope": scope})
-        return Held(f"{STOPPED}{stop}", (told,))
+        told: Meta = {"stop": stop, "scope": scope, "type": action.work.type}
+        return Held(f"{STOPPED}{stop}", (Event("stop.held", action.claim.epoch, told),))
 
     async def permit(self, action: Action) -> Permit:
         """Never needed: what :meth:`quick` knows is all there is to know."""

@@ -92,6 +92,7 @@ class _Sweep:
         self._expiry()
         self._orphans()
         self._stops(thorough=thorough)
+        self._moved.add(self._duty(store.hand_back_overdue) or store.Moved())
         if thorough:
             self._untold()
             self._decided()

@@ -11,7 +11,7 @@ from runs.models import Run
 from runs.services.changes import check_key, encoded
 
 # Names the runtime uses in inboxes itself.
-_RESERVED = ("child:", "settled:", "void:", "decided:")
+_RESERVED = ("child:", "settled:", "void:", "decided:", "supplied:")
 
 
 def signal_run(
@@ -42,18 +42,27 @@ def settle_late(*, run_id: int, name: str, told: object, sender: str) -> None:
     _deliver(run_id, name, told, sender, name)
 
 
-def tell(cursor: store.Cursor, *, run_id: int, name: str, payload: object, sender: str) -> bool:
+def tell(
+    cursor: store.Cursor,
+    *,
+    run_id: int,
+    name: str,
+    payload: object,
+    sender: str,
+    dedup_key: str | None = None,
+) -> bool:
     """Put a message of the runtime's own into a run's inbox, in the caller's transaction.
 
     ``name`` begins with a reserved prefix, such as ``decided:``. The run is woken after the commit.
-    False: it is final or gone, and hears nothing any more.
+    False: it is final or gone, and hears nothing any more, or the same ``dedup_key`` came before.
     """
+    value = encoded(payload)
     arrival = store.signal(
-        cursor, run_id=run_id, name=name, payload=encoded(payload), sender=sender, dedup_key=None
+        cursor, run_id=run_id, name=name, payload=value, sender=sender, dedup_key=dedup_key
     )
     if arrival is not None and arrival.ready:
         bell.ring(queue=arrival.queue)
-    return arrival is not None
+    return arrival is not None and arrival.accepted
 
 
 def _deliver(

@@ -9,7 +9,7 @@ from django.utils.http import urlencode
 
 from agentops.accounts.access import Action, Actor, Forbidden, authorize, authorize_new
 from runs.drawing import RunDrawing
-from runs.engine.store import STOPPED, TOOL_CHANGED
+from runs.engine.store import STOPPED, TAKING, TOOL_CHANGED
 from runs.models import RunStatus, WaitingFor
 
 
@@ -74,7 +74,7 @@ def _for_living(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         found.append(Offer("Do not pause", "p", posts=_at(drawn, "resume"), refused=refused))
     elif run.waiting_for != WaitingFor.OPERATOR:
         found.append(Offer("Pause run", "p", posts=_at(drawn, "pause"), refused=refused))
-    found += [_fork(drawn, actor), *_stop(drawn, actor)]
+    found += [_fork(drawn, actor), *_take(drawn, actor), *_stop(drawn, actor)]
     return [*found, Offer("Cancel run…", "C", opens="cancel", refused=refused)]
 
 
@@ -96,6 +96,15 @@ def _stop(drawn: RunDrawing, actor: Actor) -> list[Offer]:
         return []
     about = urlencode({"scope": "run", "target": drawn.run.public_id})
     return [Offer("Stop run…", href=f"{reverse('stop-new')}?{about}")]
+
+
+def _take(drawn: RunDrawing, actor: Actor) -> list[Offer]:
+    """Whoever operates may do by hand what the run would; the page says who does already."""
+    if _refusal(drawn, actor, Action.OPERATE):
+        return []
+    taken = drawn.run.pause_by.endswith(TAKING)
+    label = f"In hand of {drawn.run.pause_by.removesuffix(TAKING)}…" if taken else "Take over…"
+    return [Offer(label, href=_at(drawn, "take-over"))]
 
 
 def _fork(drawn: RunDrawing, actor: Actor) -> Offer:

@@ -101,6 +101,7 @@ def later_happenings() -> Iterator[Step]:
         deadline_at=(timezone.now() - timedelta(hours=1)).isoformat(), **ONCE,
     )  # fmt: skip
     yield lambda s: s.wait(31).note("run.recovered", 3, worker=9).fields(crash_count=1)
+    yield lambda s: s.add("by_hand#1", outcome, "step.supplied", value="ok", by="ana", **TOOL)
     yield lambda s: s.note("stop.held", key="@stop.held/pay#1", stop="stp_1", scope="tool")
     yield lambda s: s.note("step.uncertain", key="@step.uncertain/pay#1", **ONCE).fields(
         status="waiting", waiting_for="operator", waiting_detail="uncertain:pay#1", worker=None

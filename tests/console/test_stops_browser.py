@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from agentops.accounts.models import User
 from agentops.accounts.roles import Role
-from runs.models import RunStatus, Stop, WaitingFor
+from runs.models import RunStatus, Stop, TakeOver, WaitingFor
 from tests import factories, people
 from tests.console import browser as browsers
 from tests.console.tabs import PHONE, WIDE, OpenTab
@@ -58,9 +59,28 @@ def stopped(ana: User) -> dict[str, str]:
         "stop-new-agent": "/stops/new/?scope=agent&target=echo",
         "stop-overview": "/",
         "stop-held-run": f"/runs/{run.public_id}/",
+        "take-over": f"/runs/{run.public_id}/take-over/",
+        **taken_over(ana, bo),
         "stop-on-agent": "/agents/echo/",
         "stop-find": "/find/?q=stop",
     }
+
+
+def taken_over(ana: User, bo: User) -> dict[str, str]:
+    """Runs that she, and somebody else, does by hand."""
+    pages = {}
+    for who in (ana, bo):
+        title = f"In hand of {who} " + "with a long title " * 4
+        run = factories.run(ana, title=title, status=RunStatus.WAITING,
+                            waiting_for=WaitingFor.OPERATOR, ready_at=None)  # fmt: skip
+        story = factories.Story.of(run).note("run.created", 0)
+        for key in ("pay#1", "a_tool_with_a_" + "long_" * 12 + "name#1"):
+            story.note("stop.held", key=f"@stop.held/{key}", stop="stp_1", type="tool")
+        story.save()
+        until = timezone.now() + timedelta(hours=1)
+        TakeOver.objects.create(run=run, person=who, until=until)
+        pages[f"taken-by-{who}"] = f"/runs/{run.public_id}/take-over/"
+    return pages
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

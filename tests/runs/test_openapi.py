@@ -82,6 +82,8 @@ NEVER_DONE_HERE = {
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{public_id}",
     "POST /api/v1/runs/{public_id}/retry", "POST /api/v1/runs/{public_id}/resume",
     "POST /api/v1/runs/{public_id}/steps/{key}/settle",
+    "POST /api/v1/runs/{public_id}/take-over", "POST /api/v1/runs/{public_id}/hand-back",
+    "POST /api/v1/runs/{public_id}/steps/{key}/supply",
     "GET /api/v1/stops", "POST /api/v1/stops", "GET /api/v1/stops/{public_id}",
     "POST /api/v1/stops/{public_id}/lift",
     "GET /api/v1/tools", "POST /api/v1/tools/{server}/{tool}/decide",

@@ -5,6 +5,7 @@ touch first, lowest id first, and return what has to be rung and hinted after co
 writes about the runs it holds is in ``runs.engine.statements``.
 """
 
+from agentops.execution.replay import SUPPLIED
 from runs.engine.store.arrivals import Arrival, signal, tell_parents
 from runs.engine.store.ending import (
     Ending,
@@ -54,10 +55,21 @@ from runs.engine.store.settling import (
 from runs.engine.store.sql import Cursor
 from runs.engine.store.starting import NewRun, start
 from runs.engine.store.stopping import STOPPED, free_unstopped, hold_stopped, was_lifted_lately
+from runs.engine.store.taken import TAKING, TakenOver, refuse_others
+from runs.engine.store.taking import (
+    NotOpen,
+    NotTaken,
+    hand_back,
+    hand_back_overdue,
+    require_open,
+    take,
+)
 
 __all__ = [
     "GRACE_SECONDS",
     "STOPPED",
+    "SUPPLIED",
+    "TAKING",
     "TOOL_CHANGED",
     "Arrival",
     "Cursor",
@@ -72,8 +84,10 @@ __all__ = [
     "NewRun",
     "NoSuchEvent",
     "NotFailed",
+    "NotOpen",
     "NotParked",
     "NotRetriable",
+    "NotTaken",
     "NotUncertain",
     "NothingToRetry",
     "Reclaimed",
@@ -81,6 +95,7 @@ __all__ = [
     "RunIsFinal",
     "RunIsGone",
     "Settlement",
+    "TakenOver",
     "Verdict",
     "abandoned",
     "cancel",
@@ -97,6 +112,8 @@ __all__ = [
     "forget_workers",
     "fork",
     "free_unstopped",
+    "hand_back",
+    "hand_back_overdue",
     "hold_stopped",
     "input_of",
     "lock",
@@ -105,12 +122,15 @@ __all__ = [
     "parents_of",
     "pause",
     "reclaim",
+    "refuse_others",
     "reopen",
+    "require_open",
     "resume",
     "retry_now",
     "settle",
     "signal",
     "start",
+    "take",
     "tell_parents",
     "untold",
     "wake_decided",

@@ -9,6 +9,7 @@ from runs.engine.store.ending import Hint, Moved
 from runs.engine.store.locking import Held, lock_one
 from runs.engine.store.sql import NEXT_SEQ, Cursor
 from runs.engine.store.stopping import STOPPED
+from runs.engine.store.taken import let_go, refuse_others
 from runs.models import RunStatus, WaitingFor
 
 
@@ -120,13 +121,15 @@ def resume(cursor: Cursor, run_id: int, *, by: str, paused_only: bool = False) -
     """Let a paused or parked run go on, or take back a pause that is not in force yet.
 
     ``paused_only``: not one that is parked for a reason an operator has to look at. Raises
-    RunIsFinal, NotParked, NeedsOperator, NeedsSettlement or IsStopped.
+    RunIsFinal, NotParked, NeedsOperator, NeedsSettlement, IsStopped or TakenOver.
     """
     held = lock_one(cursor, run_id)
     if held.is_final:
         raise RunIsFinal
     if not held.is_parked and not held.pause_by:
         raise NotParked
+    if refuse_others(cursor, run_id, by):
+        let_go(cursor, run_id)
     cursor.execute(_WISH, {"run": run_id, "by": ""})
     if not held.is_parked:
         return Moved()
@@ -164,7 +167,7 @@ SELECT EXISTS (SELECT 1 FROM journal f
 def retry_now(cursor: Cursor, run_id: int, *, by: str) -> Moved:
     """Let a run that waits for its next attempt try at once; a queued one is about to.
 
-    Raises RunIsFinal, RunIsBusy or NothingToRetry.
+    Raises RunIsFinal, RunIsBusy, TakenOver or NothingToRetry.
     """
     held = lock_one(cursor, run_id)
     if held.is_final:
@@ -173,6 +176,7 @@ def retry_now(cursor: Cursor, run_id: int, *, by: str) -> Moved:
         raise RunIsBusy
     if held.status == RunStatus.QUEUED:
         return Moved()
+    refuse_others(cursor, run_id, by)
     if held.is_parked or not _waits_for_retry(cursor, held):
         raise NothingToRetry
     return Moved(requeue(cursor, held, by=by, why=WaitingFor.RETRY), {held.queue})

@@ -14,6 +14,7 @@ from runs.engine.store.ending import Ending, Hint, Moved, end, parents_of
 from runs.engine.store.locking import Held, lock_with
 from runs.engine.store.parking import UNCERTAIN, RunIsBusy, RunIsFinal, requeue
 from runs.engine.store.sql import NEXT_SEQ, OPEN_INTENT, Cursor
+from runs.engine.store.taken import refuse_others
 from runs.models import Phase, RunStatus, StopReason
 
 
@@ -99,6 +100,7 @@ def settle(cursor: Cursor, run_id: int, said: Settlement, *, grace_seconds: floa
     early.
     """
     held = _lock_with_parent(cursor, run_id)
+    refuse_others(cursor, run_id, said.by)
     intent = _open_intent(cursor, held, said, grace_seconds)
     if said.verdict is Verdict.STOP:
         return end(cursor, [run_id], _stopped(said))

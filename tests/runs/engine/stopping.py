@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from agentops import RunContext, agent, tool
 from agentops.execution.port import Action, Permit
+from agentops.sdk.messages import Role, ToolUse
 from agentops.sdk.models import ModelRequest
+from agentops.sdk.scripted import Answer
 from runs.engine.gates import Query
 from runs.engine.stops import Known, StopGate
 
@@ -44,6 +46,34 @@ async def shopper(ctx: RunContext) -> list[str]:
 @agent(name="thinker", script=say)
 async def thinker(ctx: RunContext, first: str) -> object:
     return await (ctx.step(think) if first == "step" else ctx.model("Is it so?"))
+
+
+heard: list[str] = []
+go_on = threading.Event()
+
+
+@tool(effect="idempotent", timeout=60)
+def wait() -> str:
+    done.append("waiting")
+    go_on.wait(30)
+    return "waited"
+
+
+@agent(name="waits-long")
+async def waits_long(ctx: RunContext) -> list[str]:
+    return [await ctx.call(wait), await ctx.call(look)]
+
+
+def plays(request: ModelRequest) -> Answer:
+    """Calls the tool, then says that it is done."""
+    results = [message.text for message in request.messages if message.role is Role.TOOL]
+    heard.extend(results)
+    return "done" if results else ToolUse("call_1", "pay", {})
+
+
+@agent(name="asker", script=plays, tools=[pay])
+async def asker(ctx: RunContext) -> str:
+    return str(await ctx.model("Pay it.", tools=[pay]))
 
 
 @agent(name="parent")

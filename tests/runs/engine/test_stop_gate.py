@@ -54,7 +54,7 @@ def test_a_run_goes_on_until_it_calls_the_stopped_tool(stop_host: Callable[..., 
     assert stopping.done == ["look"]
     told = Journal.objects.get(run=run, kind="stop.held")
     assert (told.key, told.meta) == (
-        "@stop.held/pay#1", {"stop": stop.public_id, "scope": "tool"}
+        "@stop.held/pay#1", {"stop": stop.public_id, "scope": "tool", "type": "tool"}
     )  # fmt: skip
     lift(stop)
     assert ended(run).status == "succeeded"
