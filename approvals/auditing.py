@@ -37,7 +37,8 @@ class Standing:
     failing: int = 0
     mail_late: int = 0
     mail_failed: int = 0
-    mail_error: str = ""
+    late_error: str = ""
+    failed_error: str = ""
 
 
 _LOOK = """
@@ -46,8 +47,10 @@ _LOOK = """
         (SELECT count(*) FROM outbox_mail
             WHERE due_at IS NOT NULL AND created_at < now() - make_interval(secs => %s)),
         (SELECT count(*) FROM outbox_mail WHERE failed_at IS NOT NULL),
-        coalesce((SELECT error FROM outbox_mail WHERE error <> '' AND sent_at IS NULL
-            ORDER BY coalesce(failed_at, due_at) DESC LIMIT 1), '')
+        coalesce((SELECT error FROM outbox_mail WHERE error <> '' AND due_at IS NOT NULL
+            ORDER BY created_at LIMIT 1), ''),
+        coalesce((SELECT error FROM outbox_mail WHERE failed_at IS NOT NULL
+            ORDER BY failed_at DESC LIMIT 1), '')
 """
 
 
@@ -65,10 +68,9 @@ def look() -> Standing:
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, [outbox.LATE.total_seconds()])
-        failing, mail_late, mail_failed, error = cursor.fetchone()
-    return Standing(
-        **found, failing=failing, mail_late=mail_late, mail_failed=mail_failed, mail_error=error
-    )
+        names = ("failing", "mail_late", "mail_failed", "late_error", "failed_error")
+        found |= dict(zip(names, cursor.fetchone(), strict=True))
+    return Standing(**found)
 
 
 def wrong(now: datetime) -> Iterator[Sentence]:
@@ -106,10 +108,10 @@ def _mail(found: Standing) -> Iterator[Sentence]:
     read = {"label": "Mail", "href": reverse("mails")}
     if found.mail_failed:
         many = figures.plural(found.mail_failed, "message was", "messages were")
-        yield _red(f"{many} given up: {found.mail_error}", **read)
+        yield _red(f"{many} given up: {found.failed_error}", **read)
     if found.mail_late:
         many = figures.plural(found.mail_late, "message waits", "messages wait")
-        why = f": {found.mail_error}" if found.mail_error else "."
+        why = f": {found.late_error}" if found.late_error else "."
         yield _red(f"{many} for more than five minutes to be sent{why}", **read)
 
 

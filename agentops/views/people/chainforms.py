@@ -22,10 +22,15 @@ MORE_STEPS = 2
 
 
 class ChainForm(forms.Form):
-    """What a chain is called, and how it ends."""
+    """What a chain is called."""
 
     name = forms.CharField(max_length=80)
     is_usual = forms.BooleanField(required=False, label="The usual chain, where a rule names none")
+
+
+class EndForm(forms.Form):
+    """What comes after the steps."""
+
     again = forms.IntegerField(
         label="Then begin anew, times", min_value=0, max_value=chains.MOST_AGAIN, initial=0
     )
@@ -71,7 +76,7 @@ def _receiver(said: str) -> dict[str, object]:
     return {kind.lower(): name.strip()}
 
 
-def steps_of(form: ChainForm, rows: Iterable[Mapping[str, Any]]) -> list[Step]:
+def steps_of(end: EndForm, rows: Iterable[Mapping[str, Any]]) -> list[Step]:
     """The steps that were filled in, as a chain keeps them."""
     found: list[Step] = [
         {"tell": row["tell"], "wait_minutes": row["wait_minutes"], "times": row["times"]}
@@ -79,10 +84,10 @@ def steps_of(form: ChainForm, rows: Iterable[Mapping[str, Any]]) -> list[Step]:
         for row in rows
         if row.get("tell")
     ]
-    if form.cleaned_data["again"]:
-        found.append({"again": form.cleaned_data["again"]})
-    if form.cleaned_data["then"]:
-        found.append({"then": form.cleaned_data["then"]})
+    if end.cleaned_data["again"]:
+        found.append({"again": end.cleaned_data["again"]})
+    if end.cleaned_data["then"]:
+        found.append({"then": end.cleaned_data["then"]})
     return found
 
 

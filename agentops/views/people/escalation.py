@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import messages
@@ -14,7 +15,7 @@ from agentops.accounts.actors import actor_of
 from agentops.accounts.models import Team
 from agentops.sdk.errors import AgentopsError
 from agentops.views.people import chainforms
-from agentops.views.people.chainforms import ChainForm, RotaForm, Rows, Steps
+from agentops.views.people.chainforms import ChainForm, EndForm, RotaForm, Rows, Steps
 from agentops.views.people.everybody import administrators
 from approvals import chainbook, chains, escalation, rotas
 from approvals.models import Chain, ChainVersion, Rota
@@ -51,48 +52,55 @@ def _turn(rota: Rota, now: datetime) -> tuple[rotas.Duty | None, str]:
 def chain(request: HttpRequest, number: int | None = None) -> HttpResponse:
     """Make or change a chain."""
     row = None if number is None else get_object_or_404(Chain, pk=number)
-    form, rows = _chain_forms(request, row)
-    if (
-        request.method == "POST"
-        and form.is_valid()
-        and rows.is_valid()
-        and _save(request, form, rows)
-    ):
+    forms = _chain_forms(request, row)
+    if request.method == "POST" and forms.are_valid() and _save(request, forms):
         messages.success(request, "Chain saved. What waits already keeps the one it began with.",
                          extra_tags="good")  # fmt: skip
         return redirect("escalation")
     versions = row.versions.select_related("made_by").order_by("-number") if row else []
     context = {
         "chain": row,
-        "form": form,
-        "rows": rows,
+        "forms": forms,
         "versions": [(version, _sentences(version)) for version in versions],
     }
-    wrong = form.errors or (rows.is_bound and not rows.is_valid())
-    return render(request, "settings/chain.html", context, status=422 if wrong else 200)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "settings/chain.html", context, status=status)
 
 
-def _chain_forms(request: HttpRequest, row: Chain | None) -> tuple[ChainForm, Rows]:
+@dataclass(frozen=True)
+class Forms:
+    """The parts of the page of a chain, from top to bottom."""
+
+    head: ChainForm
+    rows: Rows
+    end: EndForm
+
+    def are_valid(self) -> bool:
+        """Whether all of them are; each says what is wrong with it."""
+        return all([self.head.is_valid(), self.rows.is_valid(), self.end.is_valid()])
+
+
+def _chain_forms(request: HttpRequest, row: Chain | None) -> Forms:
     version = escalation.newest(row) if row else None
-    head, steps = chainforms.filled(version.steps if version else list(chains.USUAL))
-    if row is not None:
-        head |= {"name": row.name, "is_usual": row.is_usual}
+    end, steps = chainforms.filled(version.steps if version else list(chains.USUAL))
+    known = {"name": row.name, "is_usual": row.is_usual} if row else None
     data = request.POST or None
-    form = ChainForm(data, initial=head)
-    form.fields["name"].disabled = row is not None
-    return form, Steps(data, initial=steps, prefix="step")
+    head = ChainForm(data, initial=known)
+    head.fields["name"].disabled = row is not None
+    return Forms(head, Steps(data, initial=steps, prefix="step"), EndForm(data, initial=end))
 
 
-def _save(request: HttpRequest, form: ChainForm, rows: Rows) -> bool:
+def _save(request: HttpRequest, forms: Forms) -> bool:
     """Save it; what is wrong with it stands in the form."""
-    said = form.cleaned_data
+    said = forms.head.cleaned_data
     try:
         chainbook.save_chain(
-            name=said["name"], steps=chainforms.steps_of(form, rows.cleaned_data),
-            actor=actor_of(request), note=said["note"], is_usual=said["is_usual"],
+            name=said["name"], steps=chainforms.steps_of(forms.end, forms.rows.cleaned_data),
+            actor=actor_of(request), note=forms.end.cleaned_data["note"],
+            is_usual=said["is_usual"],
         )  # fmt: skip
     except AgentopsError as refused:
-        form.add_error(None, str(refused))
+        forms.head.add_error(None, str(refused))
         return False
     return True
 
