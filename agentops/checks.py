@@ -101,6 +101,21 @@ def duties_import(**_: Any) -> list[CheckMessage]:
     return found
 
 
+@register()
+def unruled_is_known(**_: Any) -> list[CheckMessage]:
+    """A misspelt word denies everything, which is safe and of no use."""
+    if settings.AGENTOPS_UNRULED in {"allow", "ask", "deny"}:
+        return []
+    return [
+        Error(
+            f"AGENTOPS_UNRULED says “{settings.AGENTOPS_UNRULED}”, which nobody understands; until "
+            "a policy is saved every call that changes something is denied.",
+            hint="Set it to allow, ask or deny.",
+            id="agentops.E005",
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def production_is_reachable_safely(**_: Any) -> list[CheckMessage]:
     """What a production would miss."""

@@ -189,8 +189,9 @@ def _unmatched(policy: Policy, facts: Facts) -> list[_Said]:
 
     A tool that declares ``approval="never"`` is free of this too, and of this only.
     """
-    free = facts.effect == "read" or facts.declared == "never" or policy.unmatched == ALLOW
-    return [] if free else [_Said(policy.unmatched, _UNMATCHED[policy.unmatched], policy.version)]
+    effect = _known(policy.unmatched)
+    free = facts.effect == "read" or facts.declared == "never" or effect == ALLOW
+    return [] if free else [_Said(effect, _UNMATCHED[effect], policy.version)]
 
 
 def _together(first: _Said, heard: Iterable[_Said]) -> Spec:

@@ -78,3 +78,14 @@ def test_production_without_tls_or_keys_is_told(settings: Settings) -> None:
     settings.AGENTOPS_PUBLIC_URL = "https://agents.example.org"
     settings.AGENTOPS_FIELD_KEYS = ["key"]
     assert checks.production_is_reachable_safely() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("ask", []), ("deny", []), ("alow", ["agentops.E005"]), ("", ["agentops.E005"])],
+)
+def test_a_misspelt_word_for_what_is_unruled_is_told(
+    settings: Settings, said: str, found: list[str]
+) -> None:
+    settings.AGENTOPS_UNRULED = said
+    assert ids(checks.unruled_is_known()) == found

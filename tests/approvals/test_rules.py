@@ -194,6 +194,7 @@ def test_a_stored_rule_that_cannot_be_read_asks_or_denies_and_the_others_hold() 
     assert (ruling.effect, len(ruling.watched)) == ("allow", 1)
     assert rules.decide([rules.recall("rubbish", unmatched="allow")], facts()).effect == "ask"
     assert rules.recall([], unmatched="alow").unmatched == "deny"
+    assert rules.decide([Policy(unmatched="alow")], facts()).effect == "deny"
 
 
 FAULTS: list[tuple[object, str, str]] = [
