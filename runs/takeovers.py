@@ -17,6 +17,7 @@ from runs.engine import store
 from runs.labels import InvalidRequest
 from runs.models import Inbox, Journal, Phase, Run, TakeOver
 from runs.services.changes import announce, change, reread
+from runs.values import load_all
 
 USUAL_MINUTES = 60
 MOST_MINUTES = 24 * 60
@@ -84,11 +85,15 @@ def of(run: Run) -> TakeOver | None:
 
 @dataclass(frozen=True, slots=True)
 class OpenStep:
-    """A step without a result. ``supplied``: a person gave it one, which waits for the run."""
+    """A step without a result. ``supplied``: a person gave it one, which waits for the run.
+
+    ``arguments`` are what it was called with, as far as the journal knows.
+    """
 
     key: str
     name: str
     supplied: bool
+    arguments: object = None
 
 
 _NOTES = ("@stop.held/", "@approval.requested/")
@@ -103,10 +108,13 @@ def open_steps(run: Run) -> list[OpenStep]:
     noted = Q(key__startswith=_NOTES[0]) | Q(key__startswith=_NOTES[1])
     known = supplied(run)
     found: dict[str, OpenStep] = {}
-    for key, name in lines.filter(begun | noted).values_list("key", "name"):
-        plain = next((key.removeprefix(note) for note in _NOTES if key.startswith(note)), key)
-        if plain not in over:
-            found.setdefault(plain, OpenStep(plain, name, plain in known))
+    wanted = list(lines.filter(begun | noted).only("key", "name", "input_codec", "input"))
+    given = load_all((line.input_codec, line.input) for line in wanted)
+    for line, arguments in zip(wanted, given, strict=True):
+        key = next((line.key.removeprefix(n) for n in _NOTES if line.key.startswith(n)), line.key)
+        step = found.get(key)
+        if key not in over and (step is None or step.arguments is None):
+            found[key] = OpenStep(key, line.name, key in known, arguments)
     return list(found.values())
 
 

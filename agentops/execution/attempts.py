@@ -50,7 +50,7 @@ class Attempts:
         self._claim, self._port, self._replay = claim, port, replay
         self._numbers, self._threads = numbers, threads
         self._outcomes = Outcomes(port.now, payload_limit)
-        self._permits = Permits(claim, port, replay, numbers)
+        self._permits = Permits(claim, port, replay, numbers, self._outcomes)
         self._effects = Effects(
             claim, port, replay, numbers, threads, self._outcomes, self._permits
         )

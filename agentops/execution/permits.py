@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agentops.execution.numbering import Numbering
-from agentops.execution.outcomes import Call
+from agentops.execution.outcomes import Call, Outcomes
 from agentops.execution.port import (
     PASSED,
     REQUESTED,
@@ -39,9 +39,11 @@ class Permitted:
 class Permits:
     """Asks for the attempts of one execution."""
 
-    def __init__(self, claim: Claim, port: Port, replay: Replay, numbers: Numbering) -> None:
+    def __init__(
+        self, claim: Claim, port: Port, replay: Replay, numbers: Numbering, outcomes: Outcomes
+    ) -> None:
         self._claim, self._port = claim, port
-        self._replay, self._numbers = replay, numbers
+        self._replay, self._numbers, self._outcomes = replay, numbers, outcomes
 
     async def ask(self, call: Call, n: int) -> Permitted | Wait | Failure:
         """Whether attempt ``n`` may begin now, or what it waits for, or why it never may.
@@ -83,8 +85,9 @@ class Permits:
         for event in events:
             key = f"@{event.kind}/{call.key}"
             if self._replay.note(key, event.n):
-                name = call.work.name
-                row = Entry(key, Phase.NOTE, event.kind, name, now, n=event.n, meta=event.meta)
+                row = Entry(key, Phase.NOTE, event.kind, call.work.name, now, n=event.n)
+                row.meta = event.meta
+                row.input = self._outcomes.arguments(call.work) if event.shows else None
                 rows.append(row)
         if rows:
             await self._numbers.append(rows)

@@ -122,6 +122,8 @@ class Event:
     kind: str
     n: int
     meta: Meta
+    # Whether what the step was called with is written beside it, for who does it by hand.
+    shows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class StopGate(Gate):
             return PASSED
         stop, scope = found
         told: Meta = {"stop": stop, "scope": scope, "type": action.work.type}
-        return Held(f"{STOPPED}{stop}", (Event("stop.held", action.claim.epoch, told),))
+        return Held(f"{STOPPED}{stop}", (Event("stop.held", action.claim.epoch, told, True),))
 
     async def permit(self, action: Action) -> Permit:
         """Never needed: what :meth:`quick` knows is all there is to know."""

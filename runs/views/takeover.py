@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -64,9 +65,15 @@ def hand_back(request: HttpRequest, public_id: str) -> HttpResponse:
 def _shown(request: HttpRequest, run: Run) -> HttpResponse:
     taken = takeovers.of(run)
     mine = taken is not None and taken.person_id == request.user.pk
+    steps = takeovers.open_steps(run) if mine else []
     context: dict[str, Any] = {
         "run": run, "title": run.title or run.agent, "taken": taken, "mine": mine,
-        "steps": takeovers.open_steps(run) if mine else [], "choices": CHOICES,
+        "steps": [(step, _plain(step.arguments)) for step in steps], "choices": CHOICES,
         "now": timezone.localtime(), "waits": run.status != "running",
     }  # fmt: skip
     return render(request, "runs/takeover.html", context)
+
+
+def _plain(arguments: object) -> str:
+    """What a step was called with, to be read and copied."""
+    return "" if arguments is None else json.dumps(arguments, indent=2, ensure_ascii=False)

@@ -23,7 +23,7 @@ async def look() -> str:
 
 
 @tool(effect="once")
-def pay() -> str:
+def pay(amount: str = "1.00") -> str:
     done.append("pay")
     return "paid"
 
@@ -40,7 +40,7 @@ def say(_: ModelRequest) -> str:
 
 @agent(name="shopper", version="7")
 async def shopper(ctx: RunContext) -> list[str]:
-    return [await ctx.call(look), await ctx.call(pay)]
+    return [await ctx.call(look), await ctx.call(pay, "240.00")]
 
 
 @agent(name="thinker", script=say)

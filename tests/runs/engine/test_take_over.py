@@ -41,6 +41,8 @@ def stuck(agent: str = "shopper") -> Run:
 def test_what_a_person_supplies_is_the_result_and_the_tool_is_not_called(host: Host) -> None:
     run, ana = stuck(), root()
     takeovers.take(run=run, actor=ana)
+    [step] = takeovers.open_steps(run)
+    assert (step.key, step.name, step.arguments) == ("pay#1", "pay", {"amount": "240.00"})
     takeovers.supply(run=run, actor=ana, key="pay#1", result="paid in the bank's own page")
     takeovers.hand_back(run=run, actor=ana)
     assert ended(run).status == "succeeded"
