@@ -33,11 +33,17 @@ def _kind(value: object) -> tuple[str, str]:
 
 
 def question_form(schema: Schema) -> InputForm:
-    """The fields of a question, called as its form calls them."""
+    """The fields of a question, called as its form calls them; first those that are needed.
+
+    The database keeps no order of names, but that of a list; so those stand as it has them.
+    """
     form = from_schema(schema)
-    fields = schema.get("properties")
+    fields, needed = schema.get("properties"), schema.get("required")
     known = fields if isinstance(fields, dict) else {}
-    return replace(form, fields=tuple(_titled(it, known.get(it.name)) for it in form.fields))
+    first = [str(name) for name in needed] if isinstance(needed, list) else []
+    places = {name: place for place, name in enumerate(first)}
+    rows = sorted(form.fields, key=lambda it: places.get(it.name, len(places)))
+    return replace(form, fields=tuple(_titled(it, known.get(it.name)) for it in rows))
 
 
 def _titled(item: Field, said: object) -> Field:

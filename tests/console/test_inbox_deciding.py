@@ -15,6 +15,7 @@ from agentops.accounts.roles import Role
 from approvals.models import Record, Request, Risk, Snooze, State, Vote
 from runs.models import Run, RunStatus
 from tests import people
+from tests.accounts.doors import doors
 from tests.approvals import factories as asked
 from tests.console.test_states import words
 
@@ -300,6 +301,15 @@ def test_no_page_of_the_inbox_can_be_framed(bo: Client, made: Request) -> None:
         answer = bo.get(path)
         assert answer["X-Frame-Options"] == "DENY", path
         assert "frame-ancestors 'none'" in answer["Content-Security-Policy"], path
+
+
+@pytest.mark.parametrize("address", sorted(at for at, _ in doors() if "<" not in at))
+def test_no_page_at_all_can_be_framed(operator: User, address: str) -> None:
+    """T13, for every address that needs no name of something, signed in and out."""
+    for client in (signed_in(operator), Client()):
+        answer = client.get(address)
+        assert answer["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
 
 
 def test_without_a_token_of_our_form_nothing_is_decided(finance: Team, made: Request) -> None:
