@@ -233,7 +233,7 @@ def test_every_page_is_usable_by_everybody(
     tab = desk("/inbox/", size=size)
     for name, at in pages.items():
         for theme in ("light", "dark"):
-            tab.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            tab.emulate_media(color_scheme=theme)
             tab.goto(at)
             _settled(tab)
             if SHOTS:
