@@ -22,7 +22,7 @@ from tests.agents.mail_server import Mood, serving
 from tests.crash.plant import Plant, until
 from tests.crash.waiting import MAILS_PER_REQUEST
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 REQUESTS = 4
 
 
