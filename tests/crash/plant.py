@@ -162,6 +162,7 @@ class Plant:
         self._staying = stays
         self.execute("TRUNCATE run, run_payload, journal, inbox, blob, ledger CASCADE")
         self.execute("DELETE FROM stop")
+        self.execute("TRUNCATE approval_request CASCADE")
         self.execute("DELETE FROM worker WHERE pid <> %s", stays.pid if stays else 0)
         for left in self.world.folder.iterdir():
             left.unlink()

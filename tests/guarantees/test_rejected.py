@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -141,7 +142,7 @@ class Stage:
         def query(sql: str, *values: Any) -> list[tuple[Any, ...]]:
             with connection.cursor() as cursor:
                 cursor.execute(sql.replace("$1", "%s"), list(values))
-                return list(cursor.fetchall())
+                return [tuple(map(_read, row)) for row in cursor.fetchall()]
 
         self.gate.refresh(query)
 
@@ -168,6 +169,11 @@ class Port(MemoryPort):
         refused.set_exception(Fenced())
         refused.exception()
         return refused
+
+
+def _read(value: Any) -> Any:
+    """Django hands JSON over as text; the keeper's connection does not."""
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
@@ -208,15 +214,17 @@ def play(stage: Stage, move: str, how: int | None) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(which=putter, crash=None, moves=[("allow", None), ("go", None)])
+@example(which=payer, crash=None, moves=[("allow", None), ("stale", None)])
 @given(
     which=st.sampled_from([payer, putter]),
     crash=st.none() | st.integers(0, 4),
-    moves=st.lists(MOVES, min_size=1, max_size=6),
+    moves=st.lists(MOVES, min_size=1, max_size=4),
 )
 def test_a_rejected_call_never_runs(
     settings: Settings,
