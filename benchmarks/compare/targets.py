@@ -102,5 +102,11 @@ TARGETS = (
     Target("W10", "cpu_ms_per_request", "model loops: CPU ms of the workers per request"),
     Target("W10", "cpu_model_server_seconds", "model loops: CPU s of the model server", total=True),
     Target("W10", "worker_memory_mb", "model loops: MB of a worker"),
+    Target("W11", "decision_p50_ms", "50 people decide: ms per decision, p50"),
+    Target("W11", "decision_p95_ms", "50 people decide: ms per decision, p95", at_most=150),
+    Target("W11", "decision_max_ms", "50 people decide: ms per decision, longest"),
+    Target("W11", "decision_cpu_ms", "50 people decide: CPU ms of the web process per decision"),
+    Target("W11", "together_p95_ms", "50 people decide at one instant: ms, p95"),
+    Target("W11", "web_cores", "50 people decide: cores of the web process"),
     Target("MEMORY", "memory_kb_per_run", "in a step: kB per run"),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from secrets import token_urlsafe
 from benchmarks.rig.databases import made, named, temporary
 from benchmarks.rig.servers import Servers, servers
 
-NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "MEMORY")
+NAMES = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "MEMORY")
 
 
 def main() -> int:
@@ -56,13 +56,14 @@ def _on_a_database(asked: argparse.Namespace, found: Servers, folder: Path) -> s
 
 def _measured(asked: argparse.Namespace, found: Servers, url: str, folder: Path) -> str:
     # Only now: these modules need Django, and Django needs the addresses.
-    from benchmarks.ours import crash, live, modelloop, own
+    from benchmarks.ours import crash, deciders, live, modelloop, own
     from benchmarks.ours.runtime import Agentops
     from benchmarks.rig import result, workloads
 
     own_ones = {
         "W3": own.w3_start_and_rest, "W5": own.w5_suspended_and_claims, "W8": own.w8_replay,
         "W9": live.w9_live, "W10": modelloop.w10_model_loop,
+        "W11": deciders.w11_deciders,
     }  # fmt: skip
     work = {**workloads.BY_NAME, **own_ones}.get(asked.workload)
 

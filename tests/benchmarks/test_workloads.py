@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # As small as each of them can be and still do what it is about.
 SCALES = {
     "W1": 0.1, "W2": 0.05, "W3": 0.03, "W4": 0.1, "W5": 0.002, "W6": 0.04, "W7": 0.02, "W8": 0.02,
-    "W9": 0.02, "W10": 0.02, "MEMORY": 0.02,
+    "W9": 0.02, "W10": 0.02, "W11": 0.1, "MEMORY": 0.02,
 }  # fmt: skip
 
 
