@@ -36,13 +36,12 @@ from approvals.models import Kind, Request, Risk, State
 from approvals.moves import SWEEP, By
 from runs import reading, services, settling
 from runs.drawing import RunDrawing
-from runs.models import Run, RunStatus, WaitingFor
+from runs.models import PARKED, Run, RunStatus
 
 MOST = 200
 UNCERTAIN, TOOL_CHANGED = "uncertain", "tool_changed"
 # What a person did on purpose is no surprise: they lift it where they did it.
 _ON_PURPOSE = ("paused:", "stop:")
-_PARKED = [WaitingFor.OPERATOR, WaitingFor.BUDGET, WaitingFor.CREDENTIAL]
 log = structlog.get_logger(__name__)
 
 
@@ -68,7 +67,7 @@ def keep() -> None:
 
 def _parked() -> QuerySet[Any]:
     """Runs that wait for an operator, and for what exactly (``wants``)."""
-    found: QuerySet[Any] = Run.objects.filter(status=RunStatus.WAITING, waiting_for__in=_PARKED)
+    found: QuerySet[Any] = Run.objects.filter(status=RunStatus.WAITING, waiting_for__in=PARKED)
     for prefix in _ON_PURPOSE:
         found = found.exclude(waiting_detail__startswith=prefix)
     named = Cast("waiting_for", CharField())

@@ -264,15 +264,17 @@ def _beyond(place: Mapping[str, object], sign: str) -> Q:
 
 
 def with_alike(found: QuerySet[Request], viewer: Actor) -> QuerySet[Request]:
-    """Requests with how many like them were decided in 30 days, and how many of those approved."""
+    """Requests with what was decided about their like in 30 days, and the steps before them."""
     alike = requests_of(viewer).filter(
         kind=OuterRef("kind"), name=OuterRef("name"), agent=OuterRef("agent"),
         created_at__gte=Now() - timedelta(days=30), decided_by__isnull=False,
     ).exclude(pk=OuterRef("pk"))  # fmt: skip
     good = alike.filter(state__in=[State.APPROVED, State.CONSUMED, State.LAPSED])
+    steps = Subquery(Run.objects.filter(pk=OuterRef("run_id")).values("steps")[:1])
     return found.annotate(
-        alike=_number(alike), alike_good=_number(good), has_voted=_voted(viewer.user.pk)
-    )
+        alike=_number(alike), alike_good=_number(good), has_voted=_voted(viewer.user.pk),
+        steps=steps,
+    )  # fmt: skip
 
 
 def _number(rows: QuerySet[Request]) -> Coalesce:

@@ -15,6 +15,8 @@ from agentops.accounts.actors import actor_of
 from agentops.accounts.models import ApiToken
 from agentops.views.people import drafts
 from agentops.views.people.forms import TokenForm
+from approvals.models import Kind, Request, Risk, State
+from approvals.showing import Row
 from runs import drawing, statuses, talks, troubles
 from runs.conversations import OnConflict
 from runs.dialogue import Said
@@ -58,10 +60,29 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "tokens": list(_tokens()),
         "wrong_form": TokenForm({"name": LONG * 2, "scopes": ["all"]}),
         "rules": drafts.rows(_RULES),
+        "asks": [Row(made, NOW, made.pk != 3) for made in _requests()],
         "troubles": [troubles.explain(reason, {}) for reason in StopReason.values],
     }
     context |= _talk()
     return render(request, "system/gallery.html", context)
+
+
+def _requests() -> Iterator[Request]:
+    """A request of every kind, risk and state."""
+    known: dict[str, Any] = {"agent": "invoice-clerk", "created_at": NOW - timedelta(minutes=12)}
+    titles = ("send e-mail to 3 people", LONG, RIGHT_TO_LEFT, "pay \u202e001 to p\u0430ypal")
+    due = {"decide_by": NOW + timedelta(minutes=9)}
+    shapes: list[dict[str, Any]] = [
+        *({"kind": Kind.APPROVAL, "risk": risk, **due} for risk in Risk),
+        {"kind": Kind.QUESTION},
+        *({"kind": Kind.ATTENTION, "name": name} for name in ("uncertain", "crash_loop", "budget")),
+        *({"state": state, "decided_at": NOW, "risk": Risk.LOW} for state in State
+          if state != State.PENDING),
+    ]  # fmt: skip
+    for number, shape in enumerate(shapes):
+        made = {"kind": Kind.APPROVAL, "name": "gmail.send", "state": State.PENDING, **known}
+        yield Request(pk=number, public_id=f"req_{number:020d}", title=titles[number % 4][:200],
+                      **{**made, **shape})  # fmt: skip
 
 
 def _tokens() -> Iterator[ApiToken]:

@@ -10,13 +10,22 @@ from runs.models.outbox import OutboxMail
 from runs.models.pin import ToolPin
 from runs.models.reply import Reply
 from runs.models.routing import AgentLimit, LimitBucket, ModelEndpoint, ModelProtocol, RouteVersion
-from runs.models.run import HELD_UNTIL, Run, RunPayload, RunStatus, StopReason, WaitingFor
+from runs.models.run import (
+    HELD_UNTIL,
+    PARKED,
+    Run,
+    RunPayload,
+    RunStatus,
+    StopReason,
+    WaitingFor,
+)
 from runs.models.stop import Stop, StopScope, TakeOver
 from runs.models.view import SavedView
 from runs.models.worker import Worker, WorkerState
 
 __all__ = [
     "HELD_UNTIL",
+    "PARKED",
     "AgentLimit",
     "Blob",
     "Breaker",

@@ -50,6 +50,10 @@ class WaitingFor(models.TextChoices):
     OPERATOR = "operator", "An operator settles something only a person can know."
 
 
+# What nothing but a person ends, besides approvals and answers, which have their own requests.
+PARKED = [WaitingFor.OPERATOR, WaitingFor.BUDGET, WaitingFor.CREDENTIAL]
+
+
 class StopReason(models.TextChoices):
     """Why a final run ended."""
 
@@ -193,6 +197,12 @@ class Run(models.Model):
                 "id",
                 name="run_held_by_person",
                 condition=Q(status="queued", ready_at=HELD_UNTIL),
+            ),
+            # The sweep: runs that cannot go on without somebody, few among all that wait.
+            models.Index(
+                "status_at",
+                name="run_parked",
+                condition=Q(status="waiting", waiting_for__in=PARKED),
             ),
             # Reclaim and heartbeat: what a worker holds.
             models.Index("worker", name="run_held", condition=Q(status="running")),

@@ -145,6 +145,21 @@ def test_a_request_shows_what_will_happen_from_the_frozen_bytes(
     assert "rule “Mail to people outside”" in told
 
 
+def test_what_the_tool_says_would_change_is_shown_as_texts(
+    ana: User, bo: User, finance: Team
+) -> None:
+    preview = {
+        "summary": "Moves 120 to <b>Acme</b>",
+        "changes": [{"what": "balance", "before": "9120", "after": "9000\u202e"}],
+    }
+    made = asked.approval(ana, team=finance, preview=preview)
+    told = words(signed_in(bo).get(f"/inbox/{made.public_id}/").content)
+    assert "Moves 120 to <b>Acme</b>" in told
+    assert "balance 9120 9000 U+202E" in told
+    asked.approval(ana, team=finance, preview={"summary": "", "changes": [], "error": "No answer"})
+    assert "2 steps. Evidence" in told
+
+
 def test_what_was_decided_alike_before_is_counted(ana: User, bo: User, finance: Team) -> None:
     for state in (State.CONSUMED, State.CONSUMED, State.REJECTED):
         asked.approval(ana, team=finance, state=state, decided_by=bo)
