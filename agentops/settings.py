@@ -378,6 +378,7 @@ SPECTACULAR_SETTINGS = {
         "RequestRisk": "approvals.models.Risk",
         "RequestOnExpiry": "approvals.models.OnExpiry",
         "RequestVerdict": "approvals.models.Verdict",
+        "RuleEffect": "approvals.models.Effect",
     },
 }
 

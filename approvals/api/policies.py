@@ -21,15 +21,15 @@ from agentops.accounts.models import Team
 from approvals import comparing, policies, replaying
 from approvals.api.base import SignInAgain
 from approvals.api.policy_serializers import (
-    BackSerializer,
-    ChangeSerializer,
     LayerQuerySerializer,
-    LayersSerializer,
-    ReplaySerializer,
-    SavedSerializer,
-    TrySerializer,
-    VersionDetailSerializer,
-    VersionSerializer,
+    PolicyChangeSerializer,
+    PolicyLayersSerializer,
+    PolicyRevertSerializer,
+    PolicySavedSerializer,
+    PolicyTrialSerializer,
+    PolicyVersionDetailSerializer,
+    PolicyVersionSerializer,
+    SimulationSerializer,
 )
 from approvals.models import PolicyProposal, PolicyVersion
 from approvals.policies import Draft, Saved
@@ -89,12 +89,12 @@ class PolicyView(APIView):
 class LayerList(PolicyView):
     """What holds now."""
 
-    @extend_schema(operation_id="policies_list", responses=LayersSerializer)
+    @extend_schema(operation_id="policies_list", responses=PolicyLayersSerializer)
     def get(self, request: Request) -> Response:
         """List the rules that hold: everybody's, and those of the teams you know."""
         self.read()
         items = [self._layer(team) for team in [None, *policies.teams_of(self.caller)]]
-        return Response(LayersSerializer({"items": items}).data)
+        return Response(PolicyLayersSerializer({"items": items}).data)
 
     def _layer(self, team: Team | None) -> dict[str, Any]:
         return {
@@ -108,12 +108,12 @@ class LayerList(PolicyView):
 class VersionList(PolicyView):
     """The versions of a layer."""
 
-    serializer_class = VersionSerializer
+    serializer_class = PolicyVersionSerializer
 
     @extend_schema(
         operation_id="policy_versions_list",
         parameters=[LayerQuerySerializer],
-        responses=VersionSerializer(many=True),
+        responses=PolicyVersionSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """List the versions of a layer, newest first."""
@@ -122,23 +122,25 @@ class VersionList(PolicyView):
         paginator = self.pagination_class()
         rows: QuerySet[Any] = policies.layer(team).annotate(created_at=F("made_at"))
         page = paginator.paginate_queryset(rows.order_by(), request, view=self)
-        answer: Response = paginator.get_paginated_response(VersionSerializer(page, many=True).data)
+        answer: Response = paginator.get_paginated_response(
+            PolicyVersionSerializer(page, many=True).data
+        )
         return answer
 
     @extend_schema(
         operation_id="policy_versions_create",
-        request=ChangeSerializer,
+        request=PolicyChangeSerializer,
         responses={
-            201: OpenApiResponse(SavedSerializer, description="It holds from now on."),
+            201: OpenApiResponse(PolicySavedSerializer, description="It holds from now on."),
             202: OpenApiResponse(
-                SavedSerializer, description="It waits for another administrator to agree."
+                PolicySavedSerializer, description="It waits for another administrator to agree."
             ),
         },
     )
     def post(self, request: Request) -> Response:
         """Save rules for a layer. What lets agents do more takes a second administrator."""
         self.change(request)
-        said = checked(ChangeSerializer, request.data)
+        said = checked(PolicyChangeSerializer, request.data)
         draft = _draft(self.team(said.get("team")), said, said["note"], said["based_on"])
         return _answer(_naming_fields(lambda: policies.save(actor=self.caller, draft=draft)))
 
@@ -146,11 +148,11 @@ class VersionList(PolicyView):
 class VersionDetail(PolicyView):
     """One version."""
 
-    @extend_schema(operation_id="policy_versions_read", responses=VersionDetailSerializer)
+    @extend_schema(operation_id="policy_versions_read", responses=PolicyVersionDetailSerializer)
     def get(self, request: Request, number: int) -> Response:
         """Read a version, and what it changed."""
         version = self.version(number)
-        return Response(VersionDetailSerializer(version).data)
+        return Response(PolicyVersionDetailSerializer(version).data)
 
 
 class RevertVersion(PolicyView):
@@ -158,13 +160,13 @@ class RevertVersion(PolicyView):
 
     @extend_schema(
         operation_id="policy_versions_revert",
-        request=BackSerializer,
-        responses={201: SavedSerializer, 202: SavedSerializer},
+        request=PolicyRevertSerializer,
+        responses={201: PolicySavedSerializer, 202: PolicySavedSerializer},
     )
     def post(self, request: Request, number: int) -> Response:
         """Save what this version said as a new one, under the same rules as any change."""
         self.change(request)
-        version, said = self.version(number), checked(BackSerializer, request.data)
+        version, said = self.version(number), checked(PolicyRevertSerializer, request.data)
         return _answer(_naming_fields(lambda: policies.revert(
             actor=self.caller, version=version, note=said["note"], based_on=said["based_on"]
         )))  # fmt: skip
@@ -174,13 +176,15 @@ class AgreeToProposal(PolicyView):
     """What another administrator proposed."""
 
     @extend_schema(
-        operation_id="policy_proposals_agree", request=None, responses={201: VersionSerializer}
+        operation_id="policy_proposals_agree",
+        request=None,
+        responses={201: PolicyVersionSerializer},
     )
     def post(self, request: Request, number: int) -> Response:
         """Let it hold. Nobody agrees to what they proposed themselves."""
         self.change(request)
         made = policies.agree(actor=self.caller, proposal=_proposal(number))
-        return Response(VersionSerializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(PolicyVersionSerializer(made).data, status=status.HTTP_201_CREATED)
 
 
 class RefuseProposal(PolicyView):
@@ -198,15 +202,17 @@ class SimulatePolicy(PolicyView):
     """A draft."""
 
     @extend_schema(
-        operation_id="policies_simulate", request=TrySerializer, responses=ReplaySerializer
+        operation_id="policies_simulate",
+        request=PolicyTrialSerializer,
+        responses=SimulationSerializer,
     )
     def post(self, request: Request) -> Response:
         """Try rules on the calls of the last days that you may see. Nothing is stored."""
         self.read()
-        said = checked(TrySerializer, request.data)
+        said = checked(PolicyTrialSerializer, request.data)
         team = self.team(said.get("team"))
         self.read(team)
-        return Response(ReplaySerializer(_naming_fields(lambda: self._tried(team, said))).data)
+        return Response(SimulationSerializer(_naming_fields(lambda: self._tried(team, said))).data)
 
     def _tried(self, team: Team | None, said: dict[str, Any]) -> dict[str, Any]:
         policy = policies.read_draft(_draft(team, said, "", 0))
@@ -233,7 +239,7 @@ def _proposal(number: int) -> PolicyProposal:
 def _answer(saved: Saved) -> Response:
     holds = saved.version is not None
     made = status.HTTP_201_CREATED if holds else status.HTTP_202_ACCEPTED
-    return Response(SavedSerializer(saved).data, status=made)
+    return Response(PolicySavedSerializer(saved).data, status=made)
 
 
 def _naming_fields(work: Callable[[], T]) -> T:

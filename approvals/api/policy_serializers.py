@@ -14,7 +14,7 @@ from runs.serializers import BodySerializer, QuerySerializer
 TEAM = "Whose rules: the name of a team; left out or null: everybody's."
 
 
-class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
+class PolicyVersionSerializer(serializers.ModelSerializer[PolicyVersion]):
     """A version of the rules of a layer."""
 
     team = serializers.CharField(source="team.name", allow_null=True, default=None)
@@ -27,7 +27,7 @@ class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
         read_only_fields = fields
 
 
-class VersionDetailSerializer(VersionSerializer):
+class PolicyVersionDetailSerializer(PolicyVersionSerializer):
     """The same, with what it changed."""
 
     changes = serializers.SerializerMethodField()
@@ -36,12 +36,12 @@ class VersionDetailSerializer(VersionSerializer):
         """Line by line: + is new, - is gone, ~ is changed."""
         return policies.difference(version)
 
-    class Meta(VersionSerializer.Meta):
-        fields = [*VersionSerializer.Meta.fields, "changes"]
+    class Meta(PolicyVersionSerializer.Meta):
+        fields = [*PolicyVersionSerializer.Meta.fields, "changes"]
         read_only_fields = fields
 
 
-class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
+class PolicyProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
     """A version that lets agents do more and waits for another administrator."""
 
     team = serializers.CharField(source="team.name", allow_null=True, default=None)
@@ -57,29 +57,29 @@ class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
         read_only_fields = fields
 
 
-class LayerSerializer(serializers.Serializer[Any]):
+class PolicyLayerSerializer(serializers.Serializer[Any]):
     """What holds for everybody, or for a team on top of that."""
 
     team = serializers.CharField(allow_null=True)
-    version = VersionSerializer(allow_null=True)
+    version = PolicyVersionSerializer(allow_null=True)
     unmatched = serializers.ChoiceField(
         Effect.choices,
         help_text="What holds where no rule speaks of a call that changes something.",
     )
-    proposal = ProposalSerializer(allow_null=True)
+    proposal = PolicyProposalSerializer(allow_null=True)
 
 
-class LayersSerializer(serializers.Serializer[Any]):
+class PolicyLayersSerializer(serializers.Serializer[Any]):
     """All layers the caller knows of, everybody's first."""
 
-    items = LayerSerializer(many=True)
+    items = PolicyLayerSerializer(many=True)
 
 
-class SavedSerializer(serializers.Serializer[Any]):
+class PolicySavedSerializer(serializers.Serializer[Any]):
     """What came of a change: a version that holds, or a proposal that waits."""
 
-    version = VersionSerializer(allow_null=True)
-    proposal = ProposalSerializer(allow_null=True)
+    version = PolicyVersionSerializer(allow_null=True)
+    proposal = PolicyProposalSerializer(allow_null=True)
 
 
 class LayerQuerySerializer(QuerySerializer):
@@ -89,7 +89,7 @@ class LayerQuerySerializer(QuerySerializer):
     team = serializers.CharField(required=False, max_length=150, help_text=TEAM)
 
 
-class DraftSerializer(BodySerializer):
+class PolicyDraftSerializer(BodySerializer):
     """Rules somebody wants. docs/reference/policies.md tells every word of them."""
 
     team = serializers.CharField(required=False, allow_null=True, help_text=TEAM)
@@ -97,27 +97,27 @@ class DraftSerializer(BodySerializer):
     unmatched = serializers.ChoiceField(Effect.choices, default=Effect.ASK)
 
 
-class ChangeSerializer(DraftSerializer):
+class PolicyChangeSerializer(PolicyDraftSerializer):
     """Rules that shall hold, why, and which version the author saw as the newest."""
 
     note = serializers.CharField(max_length=200, help_text="Why.")
     based_on = serializers.IntegerField(min_value=0, max_value=2**31 - 1, help_text="0: none yet.")
 
 
-class TrySerializer(DraftSerializer):
+class PolicyTrialSerializer(PolicyDraftSerializer):
     """Rules to be tried on past calls."""
 
     days = serializers.IntegerField(min_value=1, max_value=366, default=USUAL_DAYS)
 
 
-class BackSerializer(BodySerializer):
+class PolicyRevertSerializer(BodySerializer):
     """Why an earlier version shall hold again."""
 
     note = serializers.CharField(max_length=200, help_text="Why.")
     based_on = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
 
 
-class LineSerializer(serializers.Serializer[Any]):
+class SimulatedCountSerializer(serializers.Serializer[Any]):
     """So many calls are decided one way now and would have been decided the other."""
 
     now = serializers.ChoiceField(Effect.choices)
@@ -125,7 +125,7 @@ class LineSerializer(serializers.Serializer[Any]):
     calls = serializers.IntegerField()
 
 
-class ChangedSerializer(serializers.Serializer[Any]):
+class SimulatedCallSerializer(serializers.Serializer[Any]):
     """A call of the past that the draft decides otherwise."""
 
     run = serializers.CharField(source="call.run")
@@ -139,7 +139,7 @@ class ChangedSerializer(serializers.Serializer[Any]):
     fault = serializers.CharField(help_text="Why its condition gave no clear answer; else empty.")
 
 
-class ReplaySerializer(serializers.Serializer[Any]):
+class SimulationSerializer(serializers.Serializer[Any]):
     """What a draft would have said of past calls. Nothing is stored and nothing runs."""
 
     since = serializers.DateTimeField()
@@ -148,11 +148,13 @@ class ReplaySerializer(serializers.Serializer[Any]):
     unread = serializers.IntegerField(help_text="Calls whose arguments are not readable any more.")
     unclear = serializers.IntegerField(help_text="Calls a condition gave no clear answer for.")
     differs = serializers.IntegerField()
-    lines = LineSerializer(many=True)
+    lines = SimulatedCountSerializer(many=True)
     watched = serializers.DictField(
         child=serializers.IntegerField(), help_text="Calls that rules which only watch spoke of."
     )
-    changed = ChangedSerializer(many=True, help_text="The newest that would have been otherwise.")
+    changed = SimulatedCallSerializer(
+        many=True, help_text="The newest that would have been otherwise."
+    )
     changes = serializers.ListField(child=serializers.CharField())
     widens = serializers.ListField(
         child=serializers.CharField(), help_text="What it lets agents do that they may not do now."

@@ -95,6 +95,11 @@ NEVER_DONE_HERE = {
     "POST /api/v1/approvals/{public_id}/give-back", "POST /api/v1/approvals/{public_id}/escalate",
     "POST /api/v1/grants/{public_id}/revoke", "POST /api/v1/deputies",
     "POST /api/v1/deputies/{number}/end",
+    # For who looks after runs, and changed in a session: tests/approvals/test_policy_api.py.
+    "GET /api/v1/policies", "GET /api/v1/policies/versions", "POST /api/v1/policies/versions",
+    "GET /api/v1/policies/versions/{number}", "POST /api/v1/policies/versions/{number}/revert",
+    "POST /api/v1/policies/proposals/{number}/agree", "POST /api/v1/policies/simulate",
+    "POST /api/v1/policies/proposals/{number}/refuse",
     "GET /api/v1/runs/{public_id}/stream", "GET /api/v1/conversations/{public_id}/stream",
 }  # fmt: skip
 EXAMPLES = 5
@@ -119,6 +124,7 @@ SANE: dict[str, dict[str, Any]] = {
     "/cancel": {},
     "/stops": {"scope": "tool", "target": "pay", "reason": "It pays twice."},
     "/lift": {"reason": "Mended."},
+    "/simulate": {"rules": [{"id": "a", "effect": "deny"}]},
 }
 
 
