@@ -42,17 +42,6 @@ class AskView(APIView):
         """The request, if the caller sees it. Raises NotFound."""
         return queries.get(public_id=public_id, viewer=self.caller)
 
-    def named(self, public_id: str) -> Request:
-        """The request called so, for a service that asks itself, under its lock, who sees it.
-
-        Who comes with a token, or to much that is at stake, is asked here as well: what they are
-        refused first must not tell them that it exists.
-        """
-        found = Request.objects.filter(public_id=public_id).first()
-        if self.caller.scopes is not None or found is None or found.risk == Risk.HIGH:
-            return self.found(public_id)
-        return found
-
     def page(self, request: HttpRequest, rows: Any, serializer: Any) -> Response:
         """A page of a list, newest first."""
         paginator = self.pagination_class()

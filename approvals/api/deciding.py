@@ -35,7 +35,7 @@ class DecideRequest(AskView):
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Approve or reject the revision you read, named by its number and digest."""
-        found = self.named(public_id)
+        found = self.found(public_id)
         authorize_person(self.caller)
         said = checked(DecideRequestSerializer, request.data)
         if said["verdict"] == Verdict.APPROVE:
@@ -74,7 +74,7 @@ class WithdrawWord(AskView):
     @extend_schema(operation_id="approvals_withdraw", request=None, responses=RequestSerializer)
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Take your word back: while others are still asked, or within the time to undo."""
-        found = self.named(public_id)
+        found = self.found(public_id)
         deciding.withdraw(request=found, actor=self.caller)
         return brief(found)
 
@@ -87,7 +87,7 @@ class RevokeApproval(AskView):
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Take back an approval that has not begun; the agent is told it may not."""
-        found = self.named(public_id)
+        found = self.found(public_id)
         authorize_person(self.caller)
         said = checked(CommentSerializer, request.data)
         deciding.revoke(request=found, actor=self.caller, **said)
