@@ -25,7 +25,7 @@ import rfc8785
 from pydantic import ValidationError
 
 from agentops.execution.records import Claim
-from agentops.sdk import codec, kinds
+from agentops.sdk import kinds
 from agentops.sdk.errors import PayloadError
 from agentops.sdk.mcp import RemoteTool
 from agentops.sdk.steps import Work
@@ -163,7 +163,10 @@ def action_of(tool: str, arguments: Mapping[str, object]) -> bytes:
 
 
 def tool_digest(work: Work) -> str:
-    """The version of a tool: what it says of itself, and its code."""
+    """The version of a tool: what it says of itself, and its code.
+
+    Arguments an agent fixed are no part of it; they stand among the arguments.
+    """
     tool = work.tool
     if tool is None:
         return _hex({"name": work.name, "effect": str(work.effect)})
@@ -179,18 +182,11 @@ _digests: weakref.WeakKeyDictionary[Tool[..., object], str] = weakref.WeakKeyDic
 def _version_of(tool: Tool[..., object]) -> dict[str, object]:
     said: dict[str, object] = {
         "name": tool.name, "effect": str(tool.effect), "told": tool.description,
-        "schema": _schema(tool), "fixed": {k: _plain(v) for k, v in tool.fixed.items()},
+        "schema": _schema(tool),
     }  # fmt: skip
     if isinstance(tool, RemoteTool):
         return said | {"server": repr(tool.server.wire), "remote": tool.remote}
     return said | {"code": _code(getattr(inspect.unwrap(tool.fn), "__code__", None))}
-
-
-def _plain(value: object) -> str:
-    try:
-        return codec.canonical(value).decode()
-    except PayloadError:
-        return type(value).__qualname__
 
 
 def _schema(tool: Tool[..., object]) -> object:

@@ -194,6 +194,16 @@ def test_the_version_of_a_tool_is_what_it_says_and_does() -> None:
     assert len({made(one), made(other), made(wider), made(same, effect="read")}) == 4
 
 
+def test_what_an_agent_fixes_is_an_argument_and_no_version() -> None:
+    ada, bob = (refund.given(order=order) for order in (1, 2))
+    first, then = (
+        envelope.freeze(CLAIM, "k", work(one, **one.arguments({})), version="", principal="")
+        for one in (ada, bob)
+    )
+    assert arguments(first) == {"order": 1, "amount": "20.00", "colour": "red"}
+    assert first.changes(then) == ["arguments"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
