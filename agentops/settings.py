@@ -373,6 +373,7 @@ SPECTACULAR_SETTINGS = {
         "WaitingFor": "runs.models.WaitingFor",
         "StopScope": "runs.models.StopScope",
         "MemoryScope": "runs.models.MemoryKind",
+        "PolicyEffect": "approvals.models.Effect",
         "RequestState": "approvals.models.State",
         "RequestKind": "approvals.models.Kind",
         "RequestRisk": "approvals.models.Risk",

@@ -19,8 +19,9 @@ from agentops.views import tryout
 
 @extend_schema(exclude=True)
 class NoSuchAddress(APIView):
-    """Addresses nobody knows, answered in the form of all errors."""
+    """Addresses nobody knows, answered in the form of all errors, whoever asks."""
 
+    authentication_classes = ()
     permission_classes = [AllowAny]
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:

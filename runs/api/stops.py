@@ -119,6 +119,7 @@ class LiftStop(RunView):
         The answer of the first has no lifted_at yet.
         """
         authorize(self.caller, Action.OPERATE)
+        halted.get(public_id=public_id)
         said = checked(LiftSerializer, request.data)
         stop = stops.lift(actor=self.caller, public_id=public_id, reason=said["reason"])
         return Response(StopSerializer(stop).data)
