@@ -101,7 +101,6 @@ def later_happenings() -> Iterator[Step]:
         deadline_at=(timezone.now() - timedelta(hours=1)).isoformat(), **ONCE,
     )  # fmt: skip
     yield lambda s: s.wait(31).note("run.recovered", 3, worker=9).fields(crash_count=1)
-    yield lambda s: s.add("by_hand#1", outcome, "step.supplied", value="ok", by="ana", **TOOL)
     yield lambda s: s.note("stop.held", key="@stop.held/pay#1", stop="stp_1", scope="tool")
     yield lambda s: s.note("step.uncertain", key="@step.uncertain/pay#1", **ONCE).fields(
         status="waiting", waiting_for="operator", waiting_detail="uncertain:pay#1", worker=None
@@ -143,7 +142,7 @@ def people_happen() -> Iterator[Step]:
     yield lambda s: s.fields(
         status="running", waiting_for="", waiting_detail="", worker=factories.worker()
     ).add("mail#1", intent, "step.intended", n=1, attempt=1, worker=8, **ONCE)
-    yield lambda s: s.wait(1).add("mail#1", outcome, "step.completed", value=1, took=1, **ONCE)
+    yield lambda s: s.wait(1).add("mail#1", outcome, "step.supplied", value=1, by="ana", **ONCE)
     yield lambda s: s.note("grant.used", key="@grant.used/mail#2", grant="grt_1")
     yield lambda s: s.note("policy.denied", key="@policy.denied/mail#3", rule="no")
     for number, kind in enumerate(("answered", "declined", "unanswered"), 1):
