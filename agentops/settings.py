@@ -373,7 +373,6 @@ SPECTACULAR_SETTINGS = {
         "WaitingFor": "runs.models.WaitingFor",
         "StopScope": "runs.models.StopScope",
         "MemoryScope": "runs.models.MemoryKind",
-        "PolicyEffect": "approvals.models.Effect",
         "RequestState": "approvals.models.State",
         "RequestKind": "approvals.models.Kind",
         "RequestRisk": "approvals.models.Risk",
