@@ -9,6 +9,7 @@ from approvals.reading import Spec
 from approvals.rules import Policy
 
 _RANK = {"allow": 0, "ask": 1, "deny": 2}
+_MILDER = {"allow": "allows what was not allowed.", "ask": "asks about what was denied."}
 _RISKS = ("low", "medium", "high")
 
 
@@ -45,13 +46,18 @@ def widens(old: Policy, new: Policy) -> list[str]:
         for spec in before
         if spec.effect != "allow" and not any(_is_as_strict(now, spec) for now in enforced)
     ]
-    if old.unmatched == "allow":
-        return lost
-    allowed = [spec for spec in before if spec.effect == "allow"]
     lost += [
-        f"“{title(spec)}” allows what was not allowed."
+        f"“{title(spec)}” no longer asks where its condition has no answer."
+        for spec in before
+        if spec.effect == "allow" and spec.when
+        if not any(_doubts_as(now, spec) for now in enforced)
+    ]
+    # A rule that speaks takes the place of what holds where none does.
+    lost += [
+        f"“{title(spec)}” {_MILDER[spec.effect]}"
         for spec in enforced
-        if spec.effect == "allow" and not any(_covers(was, spec) for was in allowed)
+        if _RANK[spec.effect] < _RANK[old.unmatched]
+        if not any(_covers(was, spec) and _RANK[was.effect] <= _RANK[spec.effect] for was in before)
     ]
     if _RANK[new.unmatched] < _RANK[old.unmatched]:
         lost.append(wording.unmatched(new.unmatched))
@@ -95,6 +101,11 @@ def _is_as_strict(now: Spec, was: Spec) -> bool:
     if not _covers(now, was) or _RANK[now.effect] < _RANK[was.effect]:
         return False
     return now.effect == "deny" or _asks_no_less(now, was)
+
+
+def _doubts_as(now: Spec, was: Spec) -> bool:
+    """Whether a person is still asked wherever the condition of ``was`` gives no answer."""
+    return _covers(now, was) and (now.when == was.when or now.effect != "allow")
 
 
 def _covers(one: Spec, other: Spec) -> bool:
