@@ -126,6 +126,7 @@ def browser(user: User | None) -> Client:
     return client
 
 
+@pytest.mark.timeout(400)
 def test_every_url_of_every_mail_leaves_the_request_pending(
     waiting: list[Request], everybody: list[User]
 ) -> None:
@@ -148,7 +149,8 @@ def test_every_url_of_every_mail_leaves_the_request_pending(
 def _open(client: Client, url: str, headers: dict[str, str]) -> None:
     """As programs do: with both methods, with what the address may be extended by, following."""
     at = urlsplit(url)
-    for path in (at.path, f"{at.path}?verdict=approve&decision=approve&confirm=1"):
+    tempting = f"{at.path}?verdict=approve&decision=approve&confirm=1"
+    for path in [at.path, tempting] if headers is AGENTS["a mail gateway"] else [at.path]:
         for method in ("get", "head"):
             answer = getattr(client, method)(
                 path, headers=headers, secure=True, follow=True, SERVER_NAME=at.hostname
