@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agentops.accounts.models import User
 from runs import bell, conversations, services, talks
-from runs.live import boards, talklist
+from runs.live import boards
 from runs.live.hub import hub
 from runs.models import Conversation, Phase, Run, RunStatus
 from tests import factories
@@ -258,7 +258,7 @@ async def test_a_list_of_conversations_changes_in_place(tab: Socket, talk: Conve
 async def test_a_row_that_left_the_list_stays_dimmed(
     tab: Socket, talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(talklist, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.1)
     await done(lambda: say(talk, "Hello"))
     run = await done(lambda: Run.objects.get(conversation=talk))
     painted = int(timezone.now().timestamp() * 1000)
