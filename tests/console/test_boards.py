@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agentops.accounts.models import User
 from runs import bell, conversations, services, talks
-from runs.live import boards
+from runs.live import boards, watching
 from runs.live.hub import hub
 from runs.models import Conversation, Phase, Run, RunStatus
 from tests import factories
