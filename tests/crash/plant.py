@@ -198,6 +198,13 @@ class Plant:
             self._staying = self.worker()
         return self._staying
 
+    def empty(self) -> None:
+        """End that one too: for tests of what happens while no worker is there."""
+        if self._staying is not None:
+            self._staying.kill()
+            self.workers.remove(self._staying)
+            self._staying = None
+
     def _is_healthy(self, worker: Worker) -> bool:
         return (
             worker.process.poll() is None

@@ -39,6 +39,7 @@ def mood(plant: Plant) -> Iterator[Mood]:
 
 
 def begin(plant: Plant) -> None:
+    plant.empty()
     plant.execute("TRUNCATE approval_request, outbox_mail CASCADE")
     make = [sys.executable, "-m", "tests.crash.waiting", str(REQUESTS)]
     environment = plant.environment(DJANGO_SETTINGS_MODULE="agentops.settings")
