@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
@@ -71,7 +72,22 @@ def tabs(chromium: Browser, server: str, user: User) -> Iterator[OpenTab]:
     yield opened
     for context in contexts:
         context.close()
+    _come_to_rest()
     assert errors == []
+
+
+def _come_to_rest() -> None:
+    """Wait until nobody asks the database any more: it is about to be emptied under locks."""
+    quiet, give_up_at = 0, time.monotonic() + 5
+    while quiet < 3 and time.monotonic() < give_up_at:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            row = cursor.fetchone()
+        quiet = quiet + 1 if row == (0,) else 0
+        time.sleep(0.05)
 
 
 def _is_ours(said: Any) -> bool:
