@@ -200,10 +200,10 @@ class Plant:
 
     def empty(self) -> None:
         """End that one too: for tests of what happens while no worker is there."""
-        if self._staying is not None:
-            self._staying.kill()
-            self.workers.remove(self._staying)
-            self._staying = None
+        stays, self._staying = self._staying, None
+        if stays is not None:
+            stays.kill()
+            self.workers.remove(stays)
 
     def _is_healthy(self, worker: Worker) -> bool:
         return (
@@ -223,6 +223,8 @@ class Plant:
 
     def launch(self, *, queue: str = "default", faults: str = "", **extra: str) -> Worker:
         """Start a worker of ``queue``."""
+        if "AGENTOPS_AGENTS" in extra and queue == "default":
+            self.empty()  # without these agents it would take their runs, and let them wait
         self._made += 1
         name = f"worker-{self._made}"
         command = [

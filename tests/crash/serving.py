@@ -74,8 +74,10 @@ def model_server(log: Path, *faults: str) -> Iterator[str]:
     command += [part for fault in faults for part in ("--fault", fault)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 @contextmanager
