@@ -67,6 +67,8 @@ def decide(
         _count(about, word, standing, is_edit=arguments is not None)
     if stop_run:
         services.ended(about.request.run)
+    if about.request.decided_by_id == actor.user.pk:
+        about.request.decided_by = actor.user
     log.info("approval.voted", request=request.public_id, verdict=verdict, by=actor.name)
     return Decided(about.request, about.missing)
 

@@ -28,6 +28,8 @@ _MOVED = ("decide_by", "execute_by", "next_step_at")
 
 def refuse_frozen(request: Request) -> None:
     """Return unless a stop is about this request. Raises Frozen."""
+    if not halted.any_hold():
+        return
     for stop in halted.holding():
         if Request.objects.filter(_about(stop), pk=request.pk).exists():
             raise Frozen(

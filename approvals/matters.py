@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from agentops.accounts.access import Actor, NotFound
+from agentops.accounts.access import Actor
 from approvals import eligibility, freezing, moves, queries, quorum
 from approvals.models import Kind, OnExpiry, Request, Revision, State, Vote
 from approvals.refusals import (
@@ -63,7 +63,7 @@ def locked(request: Request, actor: Actor, kind: Kind) -> Request:
     try:
         held = moves.locked(request.pk, among=queries.visible(actor))
     except Request.DoesNotExist:
-        raise NotFound from None
+        raise queries.absent(request.public_id) from None
     if held.kind != kind:
         raise InvalidRequest(f"This is no {kind}; it is of the kind {held.kind}.")
     return held

@@ -73,7 +73,7 @@ def locked(pk: int, among: QuerySet[Request] | None = None) -> Request:
 
     ``among``: if it is one of these. Raises Request.DoesNotExist.
     """
-    rows = Request.objects.all() if among is None else among
+    rows = (Request.objects.all() if among is None else among).select_related("owner")
     return rows.select_for_update(of=("self",), no_key=True).get(pk=pk)
 
 

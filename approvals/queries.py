@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
+from operator import or_
 
-from django.db.models import (
-    BooleanField,
-    Exists,
-    F,
-    Func,
-    JSONField,
-    OuterRef,
-    Q,
-    QuerySet,
-    Value,
-)
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from agentops.accounts.access import Action, Actor, NotFound, visible_to
 from agentops.accounts.actors import roles_of
-from agentops.accounts.models import Membership
-from approvals.models import Deputy, Kind, Request, Revision
+from approvals.models import Kind, Request, Revision
 from runs.models import Run
 
 _PUBLIC_ID = re.compile(r"req_[0-9a-z]{20}")
@@ -37,11 +30,28 @@ def visible(viewer: Actor) -> QuerySet[Request]:
 
 def get(*, public_id: str, viewer: Actor) -> Request:
     """The request called so. Raises NotFound unless ``viewer`` may see it."""
-    found = None
-    if _PUBLIC_ID.fullmatch(public_id):
-        found = visible(viewer).filter(public_id=public_id).first()
+    return _called(public_id, visible(viewer))
+
+
+def named(public_id: str) -> Request:
+    """The request called so, for a service that asks under its lock who may see it.
+
+    Until that has answered nothing about it may be told. Little of it is read: the service reads
+    it again. Raises NotFound.
+    """
+    return _called(public_id, Request.objects.only("public_id", "risk"))
+
+
+def absent(public_id: str) -> NotFound:
+    """What somebody hears of what is not there, or not theirs to see."""
+    return NotFound(f"There is no request {public_id[:40]}, or it is not yours to see.")
+
+
+def _called(public_id: str, among: QuerySet[Request]) -> Request:
+    wanted = among.filter(public_id=public_id) if _PUBLIC_ID.fullmatch(public_id) else None
+    found = None if wanted is None else wanted.first()
     if found is None:
-        raise NotFound(f"There is no request {public_id[:40]}, or it is not yours to see.")
+        raise absent(public_id)
     return found
 
 
@@ -60,29 +70,43 @@ def _through_a_token(viewer: Actor, mine: QuerySet[Request]) -> QuerySet[Request
 def _asked(viewer: Actor) -> Q:
     """Of actions: those that ask for a team of theirs, or for a role where the run is no team's.
 
-    With that, what those see for whom they stand in. All in the one query of the list.
+    With that, what those see for whom they stand in.
     """
-    me = viewer.user
     asked = Q(team__isnull=True, factors=[])
-    for role in roles_of(me):
+    for role in roles_of(viewer.user):
         asked |= Q(team__isnull=True, factors__contains=[{"role": role}])
-    asked |= Q(Exists(Membership.objects.filter(_asks_for(F("team__name")), user=me)))
-    return Q(kind=Kind.APPROVAL) & (asked | Q(Exists(_in_place_of_others(viewer))))
+    for tools, ids, names in _circles(viewer):
+        seen = _of_teams(names) | Q(team__in=ids)
+        asked |= seen & Q(name__in=tools) if tools else seen
+    return Q(kind=Kind.APPROVAL) & asked
 
 
-def _in_place_of_others(viewer: Actor) -> QuerySet[Deputy]:
-    """Those for whom they stand in who see the request, or are asked as a team."""
-    theirs = "person__memberships__team"
-    seen = Q(**{theirs: OuterRef("team")}) | Q(_asks_for(F(f"{theirs}__name")))
-    named = Func(OuterRef("name"), F("tools"), template="(%(expressions)s))",
-                 arg_joiner=" = ANY(", output_field=BooleanField())  # fmt: skip
-    mine = Deputy.objects.in_force().filter(deputy=viewer.user)
-    return mine.filter(Q(tools=[]) | Q(named), seen)
+def _of_teams(names: Iterable[str]) -> Q:
+    """What asks for somebody of these teams."""
+    return functools.reduce(or_, (Q(factors__contains=[{"team": name}]) for name in names))
 
 
-def _asks_for(team: F) -> Func:
-    """Whether the request wants somebody of the team called so."""
-    named = Func(Value("team"), team, function="jsonb_build_object", output_field=JSONField())
-    factor = Func(named, function="jsonb_build_array", output_field=JSONField())
-    return Func(OuterRef("factors"), factor, template="(%(expressions)s)", arg_joiner=" @> ",
-                output_field=BooleanField())  # fmt: skip
+# Asked for by itself, in words of SQL: as parts of the question after requests they would be put
+# together anew each time, which costs the web process more than PostgreSQL.
+_CIRCLES = """
+SELECT ARRAY[]::text[], ARRAY[]::bigint[], array_agg(t.name)
+  FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
+ WHERE m.user_id = %(me)s HAVING count(*) > 0
+UNION ALL
+SELECT d.tools, array_agg(t.id), array_agg(t.name)
+  FROM approval_deputy d JOIN accounts_membership m ON m.user_id = d.person_id
+  JOIN accounts_team t ON t.id = m.team_id
+ WHERE d.deputy_id = %(me)s AND d.ended_at IS NULL
+   AND statement_timestamp() >= d.begins_at AND statement_timestamp() < d.ends_at
+ GROUP BY d.id
+"""
+
+
+def _circles(viewer: Actor) -> list[tuple[list[str], list[int], list[str]]]:
+    """Teams that ``viewer`` may be asked for: for which tools only, their numbers, their names.
+
+    Their own first, whose numbers are left out: what a team owns its members see anyway.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CIRCLES, {"me": viewer.user.pk})
+        return [(tools, ids, names) for tools, ids, names in cursor.fetchall()]

@@ -37,6 +37,14 @@ def holding() -> QuerySet[Stop]:
     return _all().filter(lifted_at__isnull=True).order_by(Case(*ranks), "id")
 
 
+def any_hold() -> bool:
+    """Whether any stop holds. Asked of every decision, so in the fewest words."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM stop WHERE lifted_at IS NULL)")
+        (found,) = cursor.fetchone() or (True,)
+    return bool(found)
+
+
 def lifted() -> QuerySet[Stop]:
     """The stops that hold no more, the last one first."""
     return _all().filter(lifted_at__isnull=False).order_by("-lifted_at", "-id")

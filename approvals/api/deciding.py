@@ -8,7 +8,7 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.response import Response
 
 from agentops.accounts.access import authorize_person
-from approvals import asking_back, bulk, deciding, questions
+from approvals import asking_back, bulk, deciding, queries, questions
 from approvals.api.base import AskView, be_sure, checked
 from approvals.api.requests import brief, whole
 from approvals.api.serializers import (
@@ -22,7 +22,7 @@ from approvals.api.serializers import (
     TextSerializer,
     WholeRequestSerializer,
 )
-from approvals.models import Verdict
+from approvals.models import Risk, Verdict
 
 
 class DecideRequest(AskView):
@@ -35,14 +35,16 @@ class DecideRequest(AskView):
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Approve or reject the revision you read, named by its number and digest."""
-        found = self.found(public_id)
+        if self.caller.scopes is not None:
+            self.found(public_id)  # a token decides nothing, nor learns what there is to decide
         authorize_person(self.caller)
         said = checked(DecideRequestSerializer, request.data)
-        if said["verdict"] == Verdict.APPROVE:
-            be_sure(request, found)
+        found = queries.named(public_id)
+        if said["verdict"] == Verdict.APPROVE and found.risk == Risk.HIGH:
+            be_sure(request, self.found(public_id))
         verdict = Verdict(said.pop("verdict"))
-        deciding.decide(request=found, actor=self.caller, verdict=verdict, **said)
-        return brief(found)
+        made = deciding.decide(request=found, actor=self.caller, verdict=verdict, **said)
+        return Response(RequestSerializer(made.request).data)
 
 
 class DecideSeveral(AskView):

@@ -188,6 +188,17 @@ def test_t7_no_header_says_who_decides(asked: Request, ada: User, bo: User) -> N
     assert Record.objects.get(event="approval.decided").person == ada
 
 
+# -- what a word costs -----------------------------------------------------------------------------
+
+
+def test_a_decision_asks_the_database_little(
+    asked: Request, ada: User, django_assert_max_num_queries: Any
+) -> None:
+    client, body = session(ada), {"verdict": "approve", **making.shown(asked)}
+    with django_assert_max_num_queries(22):
+        assert post(client, f"approvals/{asked.public_id}/decide", **body).status_code == 200
+
+
 # -- stale and replayed words: T10 -----------------------------------------------------------------
 
 
