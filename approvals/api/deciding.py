@@ -35,13 +35,14 @@ class DecideRequest(AskView):
     )
     def post(self, request: HttpRequest, public_id: str) -> Response:
         """Approve or reject the revision you read, named by its number and digest."""
-        if self.caller.scopes is not None:
-            self.found(public_id)  # a token decides nothing, nor learns what there is to decide
+        found = queries.named(public_id)
+        is_well_put = DecideRequestSerializer(data=request.data).is_valid()
+        if self.caller.scopes is not None or found.risk == Risk.HIGH or not is_well_put:
+            self.found(public_id)  # who may not see it hears nothing of why it is refused
         authorize_person(self.caller)
         said = checked(DecideRequestSerializer, request.data)
-        found = queries.named(public_id)
-        if said["verdict"] == Verdict.APPROVE and found.risk == Risk.HIGH:
-            be_sure(request, self.found(public_id))
+        if said["verdict"] == Verdict.APPROVE:
+            be_sure(request, found)
         verdict = Verdict(said.pop("verdict"))
         made = deciding.decide(request=found, actor=self.caller, verdict=verdict, **said)
         return Response(RequestSerializer(made.request).data)
