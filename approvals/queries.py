@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable
-from operator import or_
 
-from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Func, Q, QuerySet, Value
 
 from agentops.accounts.access import Action, Actor, NotFound, visible_to
 from agentops.accounts.actors import roles_of
@@ -70,43 +66,34 @@ def _through_a_token(viewer: Actor, mine: QuerySet[Request]) -> QuerySet[Request
 def _asked(viewer: Actor) -> Q:
     """Of actions: those that ask for a team of theirs, or for a role where the run is no team's.
 
-    With that, what those see for whom they stand in.
+    With that, what those see for whom they stand in. All in the one query of the list.
     """
     asked = Q(team__isnull=True, factors=[])
     for role in roles_of(viewer.user):
         asked |= Q(team__isnull=True, factors__contains=[{"role": role}])
-    for tools, ids, names in _circles(viewer):
-        seen = _of_teams(names) | Q(team__in=ids)
-        asked |= seen & Q(name__in=tools) if tools else seen
+    asked |= Q(_AsksTheirTeam("team_id", "factors", "name", Value(viewer.user.pk)))
     return Q(kind=Kind.APPROVAL) & asked
 
 
-def _of_teams(names: Iterable[str]) -> Q:
-    """What asks for somebody of these teams."""
-    return functools.reduce(or_, (Q(factors__contains=[{"team": name}]) for name in names))
+class _AsksTheirTeam(Func):
+    """Whether a request asks for a team of somebody, or of whom they stand in for.
 
-
-# Asked for by itself, in words of SQL: as parts of the question after requests they would be put
-# together anew each time, which costs the web process more than PostgreSQL.
-_CIRCLES = """
-SELECT ARRAY[]::text[], ARRAY[]::bigint[], array_agg(t.name)
-  FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
- WHERE m.user_id = %(me)s HAVING count(*) > 0
-UNION ALL
-SELECT d.tools, array_agg(t.id), array_agg(t.name)
-  FROM approval_deputy d JOIN accounts_membership m ON m.user_id = d.person_id
-  JOIN accounts_team t ON t.id = m.team_id
- WHERE d.deputy_id = %(me)s AND d.ended_at IS NULL
-   AND statement_timestamp() >= d.begins_at AND statement_timestamp() < d.ends_at
- GROUP BY d.id
-"""
-
-
-def _circles(viewer: Actor) -> list[tuple[list[str], list[int], list[str]]]:
-    """Teams that ``viewer`` may be asked for: for which tools only, their numbers, their names.
-
-    Their own first, whose numbers are left out: what a team owns its members see anyway.
+    In words of SQL: every list and every decision asks it, and as subqueries of Django's it would
+    be put together anew each time, which costs the web process more than the answer.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_CIRCLES, {"me": viewer.user.pk})
-        return [(tools, ids, names) for tools, ids, names in cursor.fetchall()]
+
+    output_field = BooleanField()
+    template = """EXISTS (
+    SELECT FROM (SELECT %(expressions)s) AS asked(team_id, factors, name, person) WHERE EXISTS (
+        SELECT FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
+         WHERE m.user_id = asked.person
+           AND asked.factors @> jsonb_build_array(jsonb_build_object('team', t.name))
+    ) OR EXISTS (
+        SELECT FROM approval_deputy d JOIN accounts_membership m ON m.user_id = d.person_id
+          JOIN accounts_team t ON t.id = m.team_id
+         WHERE d.deputy_id = asked.person AND d.ended_at IS NULL
+           AND statement_timestamp() >= d.begins_at AND statement_timestamp() < d.ends_at
+           AND (d.tools = ARRAY[]::text[] OR asked.name = ANY(d.tools))
+           AND (m.team_id = asked.team_id
+                OR asked.factors @> jsonb_build_array(jsonb_build_object('team', t.name)))
+    ))"""
