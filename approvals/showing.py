@@ -53,13 +53,11 @@ def look(request: Request) -> Look:
     return _LOOKS[State(request.state)]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A request as a row of the list."""
+class _Drawn:
+    """A request as it is drawn, in a row or on its page."""
 
+    __slots__ = ()
     request: Request
-    now: datetime
-    matches: bool = True
 
     @property
     def look(self) -> Look:
@@ -82,6 +80,15 @@ class Row:
     def word(self) -> str:
         """What stands at its edge: how much there is to lose, or what kind of thing it is."""
         return word(self.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(_Drawn):
+    """A request as a row of the list."""
+
+    request: Request
+    now: datetime
+    matches: bool = True
 
     @property
     def left(self) -> str:
@@ -196,7 +203,7 @@ def _kind(value: Any) -> str:
     return f"record of {len(value)}" if isinstance(value, dict) else type(value).__name__
 
 
-class Shown:
+class Shown(_Drawn):
     """One request on its page."""
 
     def __init__(
@@ -302,26 +309,6 @@ class Shown:
     @property
     def heading(self) -> str:
         return _VERBS[Kind(self.request.kind)] + self.request.title
-
-    @property
-    def look(self) -> Look:
-        return look(self.request)
-
-    @property
-    def icon(self) -> str:
-        return icon(self.request)
-
-    @property
-    def family(self) -> str:
-        return family(self.request)
-
-    @property
-    def word(self) -> str:
-        return word(self.request)
-
-    @property
-    def is_pending(self) -> bool:
-        return self.request.state == State.PENDING
 
     @cached_property
     def records(self) -> list[Told]:
