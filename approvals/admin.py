@@ -24,7 +24,7 @@ from runs.admin import ForAdministrators
 from runs.models import OutboxMail
 
 
-class Seen(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]
+class Seen(ForAdministrators, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Rows that are read here and written elsewhere."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

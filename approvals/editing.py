@@ -47,6 +47,7 @@ def edit(
         made_by=actor.user,
     )  # fmt: skip
     by = By.actor(actor)
+    # What was parsed is JSON, of which types know nothing.
     changed = sorted(name for name in checked if checked[name] != before["arguments"][name])  # type: ignore[index]
     detail: dict[str, object] = {"revision": number, "changed": changed}
     if asks:

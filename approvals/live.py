@@ -44,7 +44,7 @@ class InboxList(Watch):
         cls,
         who: Subscriber,
         zone_name: str,
-        topic: str,  # noqa: ARG003
+        topic: str,  # noqa: ARG003 - as the base says it
         said: dict[str, Any],
     ) -> Watch:
         return cls(who, zone_name, str(said.get("query", ""))[:500], Shown.said(said))

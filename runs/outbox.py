@@ -79,6 +79,7 @@ def write(
 def is_due() -> bool:
     """Whether there is something to send now."""
     with connection.cursor() as cursor:
+        # The condition is a constant of this module.
         cursor.execute(f"SELECT EXISTS (SELECT FROM outbox_mail WHERE {_DUE})")  # noqa: S608
         (found,) = cursor.fetchone()
     return bool(found)

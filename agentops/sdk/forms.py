@@ -178,6 +178,7 @@ def _number(path: str, field: Mapping[str, object], value: object) -> int | floa
     return int(value) if whole else value
 
 
+# Stands in a table of checks, which are all called alike.
 def _yes_or_no(path: str, field: Mapping[str, object], value: object) -> bool:  # noqa: ARG001
     if not isinstance(value, bool):
         raise InvalidAnswer(path, "Say true or false.")

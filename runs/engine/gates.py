@@ -75,9 +75,9 @@ class Gate:
     async def question(
         self,
         claim: Claim,  # noqa: ARG002 - most have nothing to say
-        key: str,  # noqa: ARG002
-        asked: Question,  # noqa: ARG002
-        due: datetime | None,  # noqa: ARG002
+        key: str,  # noqa: ARG002 - as above
+        asked: Question,  # noqa: ARG002 - as above
+        due: datetime | None,  # noqa: ARG002 - as above
     ) -> Answered | Asks | Refused | None:
         """What people say to a question; None: it is not this gate that asks them."""
         return None

@@ -55,6 +55,7 @@ def refund_is_made(ctx: ToolContext, *_: object, **__: object) -> Verified:
     return Verified.not_done() if made is None else Verified.done(made)
 
 
+# A preview is called with all arguments of its tool.
 def refund_would(customer: str, order: str, amount: Euros, reason: str) -> Preview:  # noqa: ARG001
     """What a person sees before they decide. The order refunded otherwise meanwhile: asked anew."""
     paid, refunded = shop.account_of(customer, order)
